@@ -1,0 +1,240 @@
+"""CMAF on the bus: the header in front of each part (`PARTS`) and of each init segment (`LIVE_HEADERS`).
+
+A part message is `PartHeader` (`PART_HEADER_SIZE` bytes, fixed) followed by one `moof` + `mdat`; the
+bytes of a segment are the bytes of its parts joined. The header says everything a playlist says
+about the part, and its `Checkpoint` everything the next worker needs to go on with the next part.
+An init message is `InitHeader` (its length in front) followed by `ftyp` + `moov`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, Final
+
+VERSION: Final = 1
+SOURCE_RENDITION: Final = "source"
+"""The rendition that carries the publisher's own frames."""
+PART_TARGET_US: Final = 210_000
+"""`EXT-X-PART-INF:PART-TARGET`, the same for every stream for ever (DESIGN.md §4)."""
+
+NAME_SIZE: Final = 8
+_PART: Final = struct.Struct("!BHBHHIQIIqqQ8s8s")
+_CHECKPOINT: Final = struct.Struct("!QQQIHqqqq")
+PART_HEADER_SIZE: Final = _PART.size + _CHECKPOINT.size
+_INIT: Final = struct.Struct("!BI")
+_INIT_LIMIT: Final = 64 * 1024
+
+
+class PartFlags(IntFlag):
+    """What stands beside a part in the playlist."""
+
+    NONE = 0
+    INDEPENDENT = 1
+    """It starts with a key frame (or, without video, any audio frame): `INDEPENDENT=YES`."""
+    LAST = 2
+    """It is the last part of its segment: the segment's `EXTINF` line follows it."""
+    DISCONTINUITY = 4
+    """Its segment begins with `EXT-X-DISCONTINUITY` (set on every part of that segment)."""
+    END = 8
+    """The stream has ended: no body, no duration; `EXT-X-ENDLIST` follows the segments before it."""
+
+
+class PartFormatError(ValueError):
+    """Bytes that are not a part or init message of a version this code reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where the next part begins, for a worker that goes on from here; of no use to a gateway."""
+
+    job_epoch: int
+    """Epoch of the job whose holder wrote the part; a later job supersedes an earlier one."""
+    writer: int
+    """The lease that wrote it, a random 64-bit number: a worker knows its own parts by it."""
+    live_sequence: int
+    """Sequence in the `LIVE` stream of the message in which the next part begins."""
+    sequence: int
+    """The same message's `TagHeader.sequence`, within `PartHeader.epoch`."""
+    tag: int
+    """Index of the tag within that message with which the next part begins."""
+    segment_dts_ms: int
+    """DTS at which the segment of the next part began; -1 where the next part begins a segment."""
+    audio_ticks: int
+    """Decode time of the next audio frame in audio samples, -1 where no audio came yet."""
+    pdt_offset_us: int
+    """Program date-time minus DTS, µs, as it holds in the segment of this part."""
+    clock_floor_us: int
+    """The least arrival minus DTS seen in this segment, µs: what the next segment's slew aims at."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartHeader:
+    """One part as the playlist and the next worker need it."""
+
+    flags: PartFlags
+    msn: int
+    """Media sequence number of its segment: continues over epochs, without holes."""
+    part: int
+    """Index within the segment, from 0, without holes. An END marker has the place the next part would have."""
+    duration_us: int
+    """Its duration, µs. Those of a segment add up to the segment's."""
+    target_duration: int
+    """`EXT-X-TARGETDURATION`, s, 2 to 10; 0 while the first segment of the stream is open: no playlist yet."""
+    generation: int
+    """Codec generation of its tags, `TagHeader.generation`."""
+    init: int
+    """Which init segment it needs: the `{generation}` token of `hls.init.…`; grows over the stream's epochs."""
+    discontinuity: int
+    """Discontinuities in the stream so far, one in front of this segment included."""
+    dts_ms: int
+    """DTS of its first frame."""
+    pdt_us: int
+    """Program date-time of its first frame, µs since 1970."""
+    epoch: int
+    """The publish session its tags are of."""
+    name: str
+    """16 hexadecimal digits, the unguessable piece in the names of this segment and of its parts."""
+    next_name: str
+    """The same of segment `msn + 1`, for a preload hint across the segment's end."""
+    checkpoint: Checkpoint
+
+    def pack(self) -> bytes:
+        """The header as `PART_HEADER_SIZE` bytes, big-endian."""
+        at = self.checkpoint
+        return _PART.pack(
+            VERSION,
+            int(self.flags),
+            self.target_duration,
+            self.part,
+            self.generation,
+            self.init,
+            self.msn,
+            self.duration_us,
+            self.discontinuity,
+            self.dts_ms,
+            self.pdt_us,
+            self.epoch,
+            bytes.fromhex(self.name),
+            bytes.fromhex(self.next_name),
+        ) + _CHECKPOINT.pack(
+            at.job_epoch,
+            at.writer,
+            at.live_sequence,
+            at.sequence,
+            at.tag,
+            at.segment_dts_ms,
+            at.audio_ticks,
+            at.pdt_offset_us,
+            at.clock_floor_us,
+        )
+
+    @classmethod
+    def unpack(cls, message: bytes | memoryview) -> PartHeader:
+        """Read the header in front of a part; the body is `message[PART_HEADER_SIZE:]`. Raises `PartFormatError`."""
+        if len(message) < PART_HEADER_SIZE:
+            raise PartFormatError(f"{len(message)} bytes are too short for a part header of {PART_HEADER_SIZE}")
+        if message[0] != VERSION:
+            raise PartFormatError(f"part message version {message[0]}, this code reads {VERSION}")
+        (
+            _,
+            flags,
+            target_duration,
+            part,
+            generation,
+            init,
+            msn,
+            duration_us,
+            discontinuity,
+            dts_ms,
+            pdt_us,
+            epoch,
+            name,
+            next_name,
+        ) = _PART.unpack_from(message)
+        return cls(
+            flags=PartFlags(flags),
+            msn=msn,
+            part=part,
+            duration_us=duration_us,
+            target_duration=target_duration,
+            generation=generation,
+            init=init,
+            discontinuity=discontinuity,
+            dts_ms=dts_ms,
+            pdt_us=pdt_us,
+            epoch=epoch,
+            name=name.hex(),
+            next_name=next_name.hex(),
+            checkpoint=Checkpoint(*_CHECKPOINT.unpack_from(message, _PART.size)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InitHeader:
+    """One init segment: what a multivariant playlist says of the rendition, and its codec records."""
+
+    init: int
+    """Its number, the `{generation}` token of the subject; grows over the stream's epochs."""
+    epoch: int
+    generation: int
+    name: str
+    """16 hexadecimal digits, the unguessable piece in its name."""
+    codecs: str
+    """RFC 6381, ready for `CODECS`, such as `avc1.64001f,mp4a.40.2`."""
+    width: int
+    """Pixels as shown, cropping applied; 0 without video."""
+    height: int
+    frame_rate: float
+    """Frames per second for `FRAME-RATE`; 0.0 without video or where the stream does not say."""
+    sample_rate: int
+    """Audio samples per second; 0 without audio."""
+    channels: int
+    bandwidth: int
+    """Bits per second as the publisher announced them; 0 where he did not: then measure the parts."""
+    video_record: bytes
+    """AVCDecoderConfigurationRecord, empty without video."""
+    audio_record: bytes
+    """AudioSpecificConfig, empty without audio."""
+
+    def pack(self) -> bytes:
+        """The header with its length in front; the init segment's bytes follow it."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields["video_record"] = self.video_record.hex()
+        fields["audio_record"] = self.audio_record.hex()
+        body = json.dumps(fields, separators=(",", ":")).encode()
+        return _INIT.pack(VERSION, len(body)) + body
+
+    @classmethod
+    def unpack(cls, message: bytes | memoryview) -> tuple[InitHeader, bytes]:
+        """The header and the init segment's bytes; raises `PartFormatError`."""
+        if len(message) < _INIT.size:
+            raise PartFormatError(f"{len(message)} bytes are too short for an init message")
+        version, size = _INIT.unpack_from(message)
+        if version != VERSION:
+            raise PartFormatError(f"init message version {version}, this code reads {VERSION}")
+        end = _INIT.size + size
+        if size > _INIT_LIMIT or len(message) < end:
+            raise PartFormatError(f"an init header of {size} bytes in a message of {len(message)}")
+        try:
+            fields: dict[str, Any] = json.loads(bytes(message[_INIT.size : end]))
+            header = cls(
+                init=int(fields["init"]),
+                epoch=int(fields["epoch"]),
+                generation=int(fields["generation"]),
+                name=bytes.fromhex(fields["name"]).hex(),
+                codecs=str(fields["codecs"]),
+                width=int(fields["width"]),
+                height=int(fields["height"]),
+                frame_rate=float(fields["frame_rate"]),
+                sample_rate=int(fields["sample_rate"]),
+                channels=int(fields["channels"]),
+                bandwidth=int(fields["bandwidth"]),
+                video_record=bytes.fromhex(fields["video_record"]),
+                audio_record=bytes.fromhex(fields["audio_record"]),
+            )
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as exc:
+            raise PartFormatError(f"an init header that cannot be read: {exc!r}") from exc
+        return header, bytes(message[end:])
