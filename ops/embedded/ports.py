@@ -1,0 +1,42 @@
+"""Free TCP ports on loopback that stay free while a server is away for a restart."""
+
+import errno
+import random
+import socket
+
+from ops.errors import OperatorError
+
+# Below the range from which systems take the ports of outgoing connections (32768 on Linux): a server that is
+# restarted after a crash must not find its port taken by some client's connection.
+_FIRST, _LAST = 20_000, 32_000
+_ATTEMPTS = 200
+
+
+def free_port(host: str = "127.0.0.1", *, avoid: frozenset[int] = frozenset()) -> int:
+    """A TCP port of `host` that nobody listens on, 20000 to 32000, and none of `avoid`."""
+    for _ in range(_ATTEMPTS):
+        port = random.randint(_FIRST, _LAST)
+        if port not in avoid and port_is_free(host, port):
+            return port
+    raise OperatorError(f"No free port found between {_FIRST} and {_LAST}: stop something that listens there.")
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a listener could be opened on this port now.
+
+    Raises OperatorError where the address itself cannot be used: not one of this machine, or a port below
+    1024 without the right to it.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise OperatorError(
+                f"Cannot listen on {host} port {port} ({error.strerror}): choose another host or port."
+            ) from error
+    return True
