@@ -22,7 +22,7 @@ PART_TARGET_US: Final = 210_000
 
 NAME_SIZE: Final = 8
 _PART: Final = struct.Struct("!BHBHHIQIIqqQ8s8s")
-_CHECKPOINT: Final = struct.Struct("!QQQIHqqqq")
+_CHECKPOINT: Final = struct.Struct("!QQQIHBqqqq")
 PART_HEADER_SIZE: Final = _PART.size + _CHECKPOINT.size
 _INIT: Final = struct.Struct("!BI")
 _INIT_LIMIT: Final = 64 * 1024
@@ -35,7 +35,8 @@ class PartFlags(IntFlag):
     INDEPENDENT = 1
     """It starts with a key frame (or, without video, any audio frame): `INDEPENDENT=YES`."""
     LAST = 2
-    """It is the last part of its segment: the segment's `EXTINF` line follows it."""
+    """It is the last part of its segment: the segment's `EXTINF` line follows it. A part with a greater
+    `msn`, or END, ends the segment before it as well: a worker that lost the frames had no last part to mark."""
     DISCONTINUITY = 4
     """Its segment begins with `EXT-X-DISCONTINUITY` (set on every part of that segment)."""
     END = 8
@@ -60,14 +61,23 @@ class Checkpoint:
     """The same message's `TagHeader.sequence`, within `PartHeader.epoch`."""
     tag: int
     """Index of the tag within that message with which the next part begins."""
-    segment_dts_ms: int
-    """DTS at which the segment of the next part began; -1 where the next part begins a segment."""
+    resync: bool
+    """The next segment waits for a key frame and begins with a discontinuity: frames in between are lost."""
+    segment_start: int
+    """When the segment of the next part began, in ticks of the leading track: ms of DTS with video, else
+    audio samples; -1 where the next part begins a segment."""
     audio_ticks: int
     """Decode time of the next audio frame in audio samples, -1 where no audio came yet."""
     pdt_offset_us: int
     """Program date-time minus DTS, µs, as it holds in the segment of this part."""
     clock_floor_us: int
     """The least arrival minus DTS seen in this segment, µs: what the next segment's slew aims at."""
+
+
+def _unpack_checkpoint(message: bytes | memoryview) -> Checkpoint:
+    fields = list(_CHECKPOINT.unpack_from(message, _PART.size))
+    fields[5] = bool(fields[5])
+    return Checkpoint(*fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,8 @@ class PartHeader:
             at.live_sequence,
             at.sequence,
             at.tag,
-            at.segment_dts_ms,
+            at.resync,
+            at.segment_start,
             at.audio_ticks,
             at.pdt_offset_us,
             at.clock_floor_us,
@@ -135,7 +146,9 @@ class PartHeader:
     def unpack(cls, message: bytes | memoryview) -> PartHeader:
         """Read the header in front of a part; the body is `message[PART_HEADER_SIZE:]`. Raises `PartFormatError`."""
         if len(message) < PART_HEADER_SIZE:
-            raise PartFormatError(f"{len(message)} bytes are too short for a part header of {PART_HEADER_SIZE}")
+            raise PartFormatError(
+                f"{len(message)} bytes are too short for a part header of {PART_HEADER_SIZE}"
+            )
         if message[0] != VERSION:
             raise PartFormatError(f"part message version {message[0]}, this code reads {VERSION}")
         (
@@ -168,7 +181,7 @@ class PartHeader:
             epoch=epoch,
             name=name.hex(),
             next_name=next_name.hex(),
-            checkpoint=Checkpoint(*_CHECKPOINT.unpack_from(message, _PART.size)),
+            checkpoint=_unpack_checkpoint(message),
         )
 
 

@@ -1,0 +1,140 @@
+"""Live streams: events, jobs, control, and the values of the buckets ingest reads and writes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from bus_schemas.messages.base import BusMessage, EpochMs, Id
+
+
+class StopReason(StrEnum):
+    """Why a stream stopped."""
+
+    UNPUBLISHED = "unpublished"
+    """The publisher said so."""
+    LOST = "lost"
+    """The link was gone for longer than the grace period."""
+    KICKED = "kicked"
+    REPLACED = "replaced"
+    """Its key was taken over by a newer publisher; the stream itself goes on."""
+    LIMIT = "limit"
+    """It broke a limit of its key."""
+
+
+class StreamStarted(BusMessage):
+    """A publisher was accepted."""
+
+    type: Literal["started"] = "started"
+    stream: Id
+    epoch: int
+    at: EpochMs
+    node: Id
+    protocol: Literal["rtmp"] = "rtmp"
+    room: Id | None = None
+
+
+class StreamStopped(BusMessage):
+    """A publish session is over for good."""
+
+    type: Literal["stopped"] = "stopped"
+    stream: Id
+    epoch: int
+    at: EpochMs
+    reason: StopReason
+    room: Id | None = None
+
+
+class StreamDescribed(BusMessage):
+    """What the codec headers say; again at each real change of them."""
+
+    type: Literal["metadata"] = "metadata"
+    stream: Id
+    epoch: int
+    at: EpochMs
+    generation: int
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    encoder: str | None = None
+
+
+class StreamMeasured(BusMessage):
+    """Figures of the last interval."""
+
+    type: Literal["statistics"] = "statistics"
+    stream: Id
+    epoch: int
+    at: EpochMs
+    interval_ms: int
+    bytes: int
+    video_frames: int
+    audio_frames: int
+    key_frames: int
+    repairs: int
+    """Timestamps repaired since the epoch began."""
+    refused: int
+    """Access units refused since the epoch began."""
+
+
+class LiveEvent(
+    RootModel[
+        Annotated[
+            StreamStarted | StreamStopped | StreamDescribed | StreamMeasured, Field(discriminator="type")
+        ]
+    ]
+):
+    """Whatever `live.event.{stream}` carries."""
+
+
+class TransmuxJob(BusMessage):
+    """Package this publish session; the lease is the message left un-acked."""
+
+    stream: Id
+    epoch: int
+    room: Id | None = None
+
+
+class StreamControl(BusMessage):
+    """An order to whoever ingests the stream."""
+
+    stream: Id
+    action: Literal["kick"] = "kick"
+    reason: str = ""
+
+
+class StreamLimits(BusMessage):
+    """What a key allows; 0 means the site's default."""
+
+    bitrate_kbps: int = Field(default=0, ge=0)
+
+
+class StreamKey(BusMessage):
+    """Bucket `STREAM_KEYS`: the SHA-256 (hex) of a key → what it opens."""
+
+    stream: Id
+    room: Id | None = None
+    owner: Id
+    private: bool = False
+    on_conflict: Literal["takeover", "refuse"] = "takeover"
+    limits: StreamLimits = StreamLimits()
+
+
+class PublisherClaim(BusMessage):
+    """Bucket `PUBLISHERS`: who publishes `{stream}` now."""
+
+    stream: Id
+    epoch: int
+    node: Id
+    connection: str
+    """Tells two connections of one node apart."""
+    at: EpochMs
+    """Start of the publish session."""
+    takeovers: tuple[EpochMs, ...] = ()
+    """When the stream was taken over lately, oldest first: what the takeover limit counts."""

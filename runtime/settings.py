@@ -1,0 +1,295 @@
+"""Every setting, with its default and range, in one tree.
+
+Flags over environment (`MATINEE_GATEWAY__PORT`) over `matinee.toml` (or the file `MATINEE_CONFIG`
+names) over the defaults here. All is validated at start, every fault named at once with its path;
+unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+PREFIX: Final = "MATINEE_"
+CONFIG_ENV: Final = "MATINEE_CONFIG"
+NOT_SETTINGS: Final = frozenset(
+    {CONFIG_ENV, "MATINEE_REQUIRE_BROWSER", "MATINEE_CONFIG_FILE", "MATINEE_VERSION"}
+)
+"""Variables with our prefix that are no settings of a process."""
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used: one line a fault, each with its path."""
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class LogSettings(Section):
+    """Logs: JSON lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe line that is written."""
+    format: Literal["json", "text"] = "json"
+    """`text` for a person at a terminal."""
+
+
+class MetricsSettings(Section):
+    """Where each process answers /metrics, /healthz and /readyz."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 0
+    """0: any free port, logged at start."""
+
+
+class LimitSettings(Section):
+    """Rates and bounds that an operator tunes."""
+
+    enabled: bool = True
+    """False turns rate and connection limits off, for benchmarks."""
+    sign_ins_per_minute: int = Field(default=20, ge=1)
+    """Sign-ins and registrations per address."""
+    guests_per_minute: int = Field(default=60, ge=1)
+    """Guests per address."""
+    requests_per_second: int = Field(default=100, ge=1)
+    """HTTP API requests per address."""
+    chat_per_second: int = Field(default=10, ge=1)
+    """Chat messages per user and room."""
+    danmaku_per_second: int = Field(default=3, ge=1)
+    """Danmaku per user and room."""
+    commands_per_second: int = Field(default=20, ge=1)
+    """Playback commands per user and room."""
+    frames_per_second: int = Field(default=100, ge=1)
+    """Socket frames per connection."""
+    sockets_per_address: int = Field(default=200, ge=1)
+    """Open sockets per address and gateway."""
+    viewers_per_address: int = Field(default=500, ge=1)
+    """Open HTTP-FLV connections per address and gateway."""
+    streams_per_user: int = Field(default=100, ge=1)
+    """Streams a user may own."""
+    rooms_per_user: int = Field(default=100, ge=1)
+    """Rooms a user may own."""
+    items_per_room: int = Field(default=2_000, ge=1)
+    """Playlist items of a room."""
+
+
+class AuthSettings(Section):
+    """Accounts and tokens."""
+
+    registration: Literal["open", "invite", "closed"] = "open"
+    """Who may register."""
+    access_token_s: int = Field(default=900, ge=30, le=86_400)
+    """Life of an access token."""
+    guest_token_s: int = Field(default=86_400, ge=60, le=30 * 86_400)
+    """Life of a guest's access token, which cannot be refreshed."""
+    refresh_token_s: int = Field(default=30 * 86_400, ge=3_600)
+    """Life of a refresh token; each use replaces it."""
+    play_token_s: int = Field(default=300, ge=30, le=86_400)
+    """Life of a play token of a private stream."""
+    issuer: str = "matinee"
+    """`iss` of our tokens."""
+    argon2_memory_kib: int = Field(default=19_456, ge=8_192)
+    """Argon2id memory (OWASP's first choice: 19 MiB, 2 passes, 1 lane)."""
+    argon2_passes: int = Field(default=2, ge=1)
+    """Argon2id passes."""
+
+
+class GatewaySettings(Section):
+    """The HTTP edge."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 8080
+    """The public port, shared by all gateways of a host (SO_REUSEPORT)."""
+    own_port: Port = 0
+    """A port of this gateway alone; 0: any free one."""
+    public_url: str = ""
+    """Origin in links, like `https://watch.example`; empty: the request's own."""
+    public_rtmp_url: str = ""
+    """RTMP address shown to publishers; empty: the request's host and the RTMP port."""
+    rtmp_port: Port = 1935
+    """The RTMP port shown where `public_rtmp_url` is empty."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks (CIDR) whose forwarded headers count."""
+    static_dir: str = ""
+    """The built browser client; empty: the one beside the code."""
+
+
+class IngestSettings(Section):
+    """RTMP in."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    rtmp_port: Port = 1935
+    """RTMP port, shared by all ingest workers of a host (SO_REUSEPORT)."""
+    max_connections: int = Field(default=1_000, ge=1)
+    """Open connections per worker; one more is closed at once."""
+    handshake_timeout_s: float = Field(default=5, gt=0)
+    """From connecting to an accepted publish."""
+    idle_timeout_s: float = Field(default=15, gt=0)
+    """A publisher who sends nothing for so long is lost."""
+    max_bitrate_kbps: int = Field(default=20_000, ge=100)
+    """Per stream, averaged over 5 s, where its key sets none: what sizes the LIVE stream."""
+    on_conflict_limit: int = Field(default=3, ge=1)
+    """Takeovers of a stream in 30 s before newcomers get BadName."""
+    statistics_s: float = Field(default=5, gt=0)
+    """Interval of statistics events."""
+
+
+class TransmuxSettings(Section):
+    """CMAF packaging."""
+
+    max_jobs: int = Field(default=50, ge=1)
+    """Streams one worker packages."""
+    part_target_ms: int = Field(default=210, ge=100, le=1_000)
+    """PART-TARGET."""
+    segment_ms: int = Field(default=2_000, ge=1_000, le=10_000)
+    """A segment ends at the first key frame after this."""
+    grace_s: float = Field(default=15, ge=1)
+    """A lost publisher's stream is ended after this silence."""
+
+
+class SyncSettings(Section):
+    """Playback."""
+
+    lead_min_ms: int = Field(default=300, ge=0)
+    """Least time between a play or seek and the moment it takes effect."""
+    lead_max_ms: int = Field(default=1_500, ge=0)
+    """Most of it."""
+    concurrency: int = Field(default=64, ge=1)
+    """Commands handled at once by one worker."""
+
+
+class ChatSettings(Section):
+    """Chat and danmaku."""
+
+    concurrency: int = Field(default=64, ge=1)
+    """Submissions handled at once by one worker."""
+    blocked_words: tuple[str, ...] = ()
+    """Words replaced by asterisks in chat and danmaku."""
+
+
+class LiveSettings(Section):
+    """Delivery of live streams."""
+
+    ring_s: float = Field(default=15, gt=0)
+    """Seconds of a stream a gateway keeps for viewers."""
+    ring_bytes: int = Field(default=48 << 20, ge=1 << 20)
+    """Bytes of them."""
+    stall_s: float = Field(default=15, gt=0)
+    """A viewer who takes nothing for so long is closed."""
+    linger_s: float = Field(default=10, ge=0)
+    """A stream is pulled for so long after its last viewer left."""
+
+
+class Settings(Section):
+    """All of it."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    """NATS, with user and password or token where wanted."""
+    postgres_dsn: SecretStr = SecretStr("postgresql://127.0.0.1/matinee")
+    """PostgreSQL."""
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Redis."""
+    node: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,40}$")
+    """Name of this process among its kind; empty: made at start."""
+    drain_s: float = Field(default=10, ge=0, le=300)
+    """How long a stopping process may take to finish what it has."""
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    limits: LimitSettings = LimitSettings()
+    auth: AuthSettings = AuthSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    ingest: IngestSettings = IngestSettings()
+    transmux: TransmuxSettings = TransmuxSettings()
+    sync: SyncSettings = SyncSettings()
+    chat: ChatSettings = ChatSettings()
+    live: LiveSettings = LiveSettings()
+
+
+def leaves(
+    model: type[BaseModel] = Settings, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path and field of every setting: what documentation and the environment derive from."""
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            yield from leaves(annotation, (*path, name))
+        else:
+            yield (*path, name), field
+
+
+def env_name(path: tuple[str, ...]) -> str:
+    """`("gateway", "port")` → `MATINEE_GATEWAY__PORT`."""
+    return PREFIX + "__".join(path).upper()
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for step in path[:-1]:
+        tree = tree.setdefault(step, {})
+    tree[path[-1]] = value
+
+
+def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for name, value in high.items():
+        below = merged.get(name)
+        merged[name] = (
+            _merge(below, value) if isinstance(value, Mapping) and isinstance(below, dict) else value
+        )
+    return merged
+
+
+def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    known = {env_name(path): (path, field) for path, field in leaves()}
+    tree: dict[str, Any] = {}
+    faults = []
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
+            continue
+        if name not in known:
+            faults.append(f"{name}: no such setting")
+            continue
+        path, field = known[name]
+        listed = get_origin(field.annotation) is tuple
+        _put(tree, path, [part.strip() for part in value.split(",") if part.strip()] if listed else value)
+    return tree, faults
+
+
+def _from_file(path: Path, *, required: bool) -> tuple[dict[str, Any], list[str]]:
+    try:
+        return tomllib.loads(path.read_text()), []
+    except FileNotFoundError:
+        return {}, [f"{path}: no such file"] if required else []
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        return {}, [f"{path}: {exc}"]
+
+
+def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings of this process; raises `SettingsError` with every fault, one a line."""
+    environ = os.environ if environ is None else environ
+    named = environ.get(CONFIG_ENV)
+    from_file, faults = _from_file(Path(named or "matinee.toml"), required=bool(named))
+    from_env, env_faults = _from_environment(environ)
+    faults += env_faults
+    try:
+        settings = Settings.model_validate(_merge(_merge(from_file, from_env), flags or {}))
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False, include_input=False):
+            path = tuple(str(step) for step in error["loc"])
+            detail = "no such setting" if error["type"] == "extra_forbidden" else error["msg"]
+            faults.append(f"{'.'.join(path)} ({env_name(path)}): {detail}")
+    if faults:
+        raise SettingsError("\n".join(sorted(faults)))
+    return settings
