@@ -74,7 +74,9 @@ class MatineeStack:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"matinee did not stop within {STOPPED_WITHIN} s:\n{self.log()[-6000:]}") from None
+            raise AssertionError(
+                f"matinee did not stop within {STOPPED_WITHIN} s:\n{self.log()[-6000:]}"
+            ) from None
 
 
 def start_matinee(

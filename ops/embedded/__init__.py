@@ -1,1 +1,1 @@
-"""NATS, PostgreSQL and Redis from wheels, run as children of whoever starts them, under one data directory."""
+"""NATS, PostgreSQL and Redis from wheels, run as children of whoever starts them, below one directory."""

@@ -77,7 +77,7 @@ def hand_over(directory: Path, account: Account | None) -> None:
     os.chown(directory, account.uid, account.gid)
     for parent, folders, files in os.walk(directory):
         for name in (*folders, *files):
-            os.chown(os.path.join(parent, name), account.uid, account.gid, follow_symlinks=False)
+            os.chown(Path(parent) / name, account.uid, account.gid, follow_symlinks=False)
 
 
 def _steps(path: Path) -> Iterator[Path]:

@@ -38,12 +38,14 @@ class Launch:
     account: Account | None = None
 
     def options(self) -> SpawnOptions:
-        """How to start it: its own session (Ctrl-C at the terminal reaches only us), and dying when we die."""
+        """In a session of its own (Ctrl-C at the terminal reaches only us), and dying when we do."""
         options = SpawnOptions(
             cwd=self.cwd, env=self.env, start_new_session=True, preexec_fn=die_with_parent(self.stop_signal)
         )
         if self.account is not None:
-            options.update(user=self.account.uid, group=self.account.gid, extra_groups=[])
+            options["user"] = self.account.uid
+            options["group"] = self.account.gid
+            options["extra_groups"] = []
         return options
 
 

@@ -3,14 +3,17 @@
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from bus_schemas.limits import BUS_PAYLOAD_MAX
+from bus_schemas.streams import BUCKETS, STREAMS, BucketSpec, StreamSpec
 from ops.embedded.account import Account, hand_over
 from ops.embedded.launch import Launch
 from ops.embedded.probe import first_answer
 from ops.embedded.secret import stored_secret, write_private
 
-MAX_PAYLOAD = 8 * 1024 * 1024 + 64 * 1024
-"""Bytes: the largest access unit that ingest takes, and room for its headers."""
+_SPARE = 512 * 1024**2
+"""Bytes above what the declared streams reserve, for streams of tests and of an operator."""
 
 _CONFIG = """\
 listen: "127.0.0.1:{port}"
@@ -34,6 +37,12 @@ jetstream {{
 """
 
 
+def reserved(storage: Literal["memory", "file"]) -> int:
+    """Bytes that JetStream must be allowed: it reserves what every stream may at most hold."""
+    specs: tuple[StreamSpec | BucketSpec, ...] = (*STREAMS, *BUCKETS)
+    return sum(spec.max_bytes for spec in specs if spec.storage == storage) + _SPARE
+
+
 @dataclass(frozen=True, slots=True)
 class NatsServer:
     """One nats-server under `directory`, on `port` of loopback."""
@@ -43,10 +52,6 @@ class NatsServer:
     secrets: Path
     port: int
     account: Account | None = None
-    memory: int = 2 * 1024**3
-    """Bytes that all memory streams together may hold; each stream declares its own, smaller bound."""
-    file: int = 16 * 1024**3
-    """Bytes of the data directory that all file streams together may hold."""
     durable: bool = True
     """False for tests: nothing is forced to disk."""
     name: str = "nats"
@@ -56,10 +61,10 @@ class NatsServer:
         self.directory.mkdir(mode=0o700, exist_ok=True)
         text = _CONFIG.format(
             port=self.port,
-            max_payload=MAX_PAYLOAD,
+            max_payload=BUS_PAYLOAD_MAX,
             password=stored_secret(self.secrets / "nats"),
-            memory=self.memory,
-            file=self.file,
+            memory=reserved("memory"),
+            file=reserved("file"),
             sync_interval="10s" if self.durable else "10m",
         )
         write_private(self.directory / "nats.conf", text)

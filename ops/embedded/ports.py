@@ -15,10 +15,12 @@ _ATTEMPTS = 200
 def free_port(host: str = "127.0.0.1", *, avoid: frozenset[int] = frozenset()) -> int:
     """A TCP port of `host` that nobody listens on, 20000 to 32000, and none of `avoid`."""
     for _ in range(_ATTEMPTS):
-        port = random.randint(_FIRST, _LAST)
+        port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret, only spread
         if port not in avoid and port_is_free(host, port):
             return port
-    raise OperatorError(f"No free port found between {_FIRST} and {_LAST}: stop something that listens there.")
+    raise OperatorError(
+        f"No free port found between {_FIRST} and {_LAST}: stop something that listens there."
+    )
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -40,3 +42,24 @@ def port_is_free(host: str, port: int) -> bool:
                 f"Cannot listen on {host} port {port} ({error.strerror}): choose another host or port."
             ) from error
     return True
+
+
+def reserve_port(host: str, port: int, flag: str) -> socket.socket:
+    """Hold a TCP port for the processes that will share it (SO_REUSEPORT), so that it stays theirs.
+
+    The socket returned is bound but never listens, so no connection ever reaches it; it keeps the port while
+    its listeners restart. Port 0 takes any free one. Raises OperatorError, naming `flag`, where it is taken.
+    """
+    if port and not port_is_free(host, port):
+        raise OperatorError(f"Port {port} is taken: stop what listens there, or choose another with {flag}.")
+    held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if hasattr(socket, "SO_REUSEPORT"):
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host, port or free_port(host)))
+    except OSError as error:
+        held.close()
+        raise OperatorError(
+            f"Cannot listen on {host} port {port} ({error.strerror}): choose another with {flag}."
+        ) from error
+    return held

@@ -58,7 +58,7 @@ class PostgresServer:
             self._make_cluster()
 
     def launch(self) -> Launch:
-        """Stopped by SIGINT: clients are sent away and everything is written (SIGTERM would wait for them)."""
+        """Stopped by SIGINT, which sends clients away and writes everything (SIGTERM would wait for them)."""
         settings = {**_SETTINGS, "port": str(self.port), **({} if self.durable else _SETTINGS_OF_TESTS)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Launch(
@@ -71,7 +71,7 @@ class PostgresServer:
         )
 
     def is_ready(self) -> bool:
-        """A start-up packet is answered by R (authenticate) once it serves, by E while it starts or recovers."""
+        """A start-up packet is answered by R (authenticate) once it serves, by E while it recovers."""
         words = f"user\0{USER}\0database\0postgres\0\0".encode()
         packet = struct.pack("!ii", 8 + len(words), _PROTOCOL_3_0) + words
         return first_answer(self.port, packet).startswith(b"R")
@@ -88,7 +88,7 @@ class PostgresServer:
         return stored_secret(self.secrets / "postgres")
 
     def _make_cluster(self) -> None:
-        """Under a temporary name first: a cluster whose making was interrupted is never taken for a whole one."""
+        """Under a temporary name first: one whose making was interrupted is never taken for a whole one."""
         draft = self.directory.with_name(f"{self.directory.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
@@ -103,14 +103,19 @@ class PostgresServer:
 
     def _run_initdb(self, directory: Path, password_file: str) -> None:
         command = (
-            str(self.initdb), "-D", own_path(directory, self.account), "-U", USER, f"--pwfile={password_file}",
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
+            str(self.initdb), "-D", own_path(directory, self.account), "-U", USER,
+            f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--no-instructions", *(() if self.durable else ("--no-sync",)),
         )  # fmt: skip
         launch = Launch("initdb", command, directory, _environment(), account=self.account)
         try:
             done = subprocess.run(
-                command, **launch.options(), capture_output=True, text=True, timeout=_INITDB_TIMEOUT, check=False
+                command,
+                **launch.options(),
+                capture_output=True,
+                text=True,
+                timeout=_INITDB_TIMEOUT,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise OperatorError(
@@ -120,7 +125,8 @@ class PostgresServer:
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
             raise OperatorError(
-                f"PostgreSQL could not make its files in {directory}: {said[-1] if said else 'no reason given'}"
+                f"PostgreSQL could not make its files in {directory} ({said[-1] if said else 'it says nothing'}): "
+                f"make room there, or choose another directory with --data."
             )
 
     def _drop_stale_lock(self) -> None:

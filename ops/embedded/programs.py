@@ -1,4 +1,4 @@
-"""Where the servers' programs are: inside the wheels, or copied to where an unprivileged account can run them.
+"""Where the servers' programs are: in the wheels, or copied to where an unprivileged account can run them.
 
 A checkout below a directory that only root may enter (/root) hides the virtual environment from the account
 the servers run under. Then the few files they need are copied once to a cache directory that root owns and
@@ -48,7 +48,7 @@ def find_programs(account: Account | None) -> Programs:
     for program in installed.all():
         if not program.is_file():
             raise OperatorError(
-                f"{program.name} is missing from the virtual environment: delete .venv and run ./matinee again."
+                f"{program.name} is missing from the environment: delete .venv and run ./matinee again."
             )
     if all(can_reach(program, account) for program in installed.all()):
         return installed
@@ -66,7 +66,7 @@ def _installed() -> Programs:
 
 
 def _package(name: str) -> Path:
-    """The folder of an installed package, without importing it (both patch their surroundings when imported)."""
+    """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise OperatorError(f"The package {name} is not installed: delete .venv and run ./matinee again.")
@@ -124,7 +124,7 @@ def _copy_to(target: Path, installed: Programs) -> None:
         if beside.is_dir():
             shutil.copytree(beside, draft / libraries)
         _open_to_all(draft)
-        os.rename(draft, target)
+        draft.rename(target)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
         if not target.is_dir():

@@ -1,4 +1,4 @@
-"""The embedded Redis: rate limits, presence hints and caches, all of which may be lost, so nothing is saved."""
+"""The embedded Redis: rate limits and caches, all of which may be lost, so nothing is saved."""
 
 import signal
 from dataclasses import dataclass

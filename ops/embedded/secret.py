@@ -24,6 +24,8 @@ def write_private(path: Path, text: str) -> None:
     """Write a file with mode 0600 from its first byte on, replacing any older one whole."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
-    os.replace(draft, path)
+    draft.replace(path)

@@ -6,10 +6,15 @@ from ops.embedded.launch import Launch
 
 
 class EmbeddedServer(Protocol):
-    """A server under the data directory: prepared once, started as often as needed, always on the same port."""
+    """A server below the data directory: prepared once, started as often as needed, always on one port."""
 
-    name: str
-    port: int
+    @property
+    def name(self) -> str:
+        """What it is: nats, postgres or redis."""
+
+    @property
+    def port(self) -> int:
+        """Its port on loopback."""
 
     def prepare(self) -> None:
         """Make its folder and configuration; safe to call again. Raises OperatorError."""

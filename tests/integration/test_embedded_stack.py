@@ -10,6 +10,8 @@ import asyncpg
 import nats
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.embedded import RunningServer, servers_in
 
@@ -68,7 +70,10 @@ def test_redis_wants_the_password(redis_url: str) -> None:
     """Without it nothing is answered."""
     port = int(redis_url.rsplit(":", 1)[1].split("/")[0])
 
-    with pytest.raises(redis.AuthenticationError), redis.Redis(port=port) as client:
+    with (
+        pytest.raises(redis.AuthenticationError),
+        redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as client,
+    ):
         client.ping()
 
 
@@ -77,7 +82,7 @@ def test_no_server_runs_as_root(
     nats_server: RunningServer, postgres_server: RunningServer, redis_server: RunningServer
 ) -> None:
     """Started by root, each runs under an unprivileged account."""
-    owners = {os.stat(f"/proc/{one.pid}").st_uid for one in (nats_server, postgres_server, redis_server)}
+    owners = {Path(f"/proc/{one.pid}").stat().st_uid for one in (nats_server, postgres_server, redis_server)}
 
     assert 0 not in owners
 

@@ -1,0 +1,81 @@
+"""`matinee user`: accounts, made and changed by whoever runs the machine."""
+
+import asyncio
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from ops import accounts, data_directory
+from ops.connections import database, load_settings
+from ops.options import Data
+from runtime.ids import new_secret
+
+users = typer.Typer(help="Accounts.", no_args_is_help=True)
+
+Generate = Annotated[bool, typer.Option("--generate", help="Make a password and print it.")]
+
+
+@users.callback()
+def _group() -> None:
+    """Accounts."""
+
+
+@users.command()
+def add(
+    username: str, *, role: str = "user", generate: Generate = False, data: Data = data_directory.DEFAULT
+) -> None:
+    """Make an account; the password is asked for, or read from standard input."""
+    accounts.check_username(username)
+    accounts.check_role(role)
+    password = _password(generate=generate)
+
+    async def work() -> None:
+        settings = load_settings()
+        async with database(settings, data.absolute()) as dsn:
+            await accounts.add_account(dsn, settings.auth, username, password, role)
+
+    asyncio.run(work())
+    print(f"The account {username} is there, with role {role}.")
+    if generate:
+        print(f"Its password: {password}")
+
+
+@users.command()
+def passwd(username: str, *, generate: Generate = False, data: Data = data_directory.DEFAULT) -> None:
+    """Give an account another password and end its sessions."""
+    password = _password(generate=generate)
+
+    async def work() -> None:
+        settings = load_settings()
+        async with database(settings, data.absolute()) as dsn:
+            await accounts.set_password(dsn, settings.auth, username, password)
+
+    asyncio.run(work())
+    print(f"The password of {username} is changed.")
+    if generate:
+        print(f"It is: {password}")
+
+
+@users.command("role")
+def set_role(username: str, role: str, *, data: Data = data_directory.DEFAULT) -> None:
+    """Give an account another site role: root, admin or user."""
+
+    async def work() -> None:
+        async with database(load_settings(), data.absolute()) as dsn:
+            await accounts.set_role(dsn, username, role)
+
+    asyncio.run(work())
+    print(f"{username} has the role {role} now.")
+
+
+def _password(*, generate: bool) -> str:
+    if generate:
+        return new_secret()[:20]
+    if not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = getpass.getpass("Password: ")
+    accounts.check_password(password)
+    return password
