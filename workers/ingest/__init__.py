@@ -1,0 +1,1 @@
+"""Ingest: RTMP in, media tags out."""

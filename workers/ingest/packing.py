@@ -1,0 +1,357 @@
+"""Audio and video messages → tag messages of the bus (DESIGN.md §4), sans-I/O.
+
+One message holds one video frame with the audio that came before it; a key frame starts a
+message, so the audio before it goes ahead on its own. Frames wait at the very beginning until it
+is known which codec headers there are, and a real change of headers waits for a key frame: a
+generation always begins where decoding may begin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bus_schemas.limits import ACCESS_UNIT_MAX
+from bus_schemas.tags import TagFlags, TagHeader
+from media import av_tags, flv
+from media.av_tags import FrameType, PacketType
+from workers.ingest.headers import MAX_SEQUENCE_HEADER, CodecHeaders, clean_metadata
+from workers.ingest.rtmp import amf0
+from workers.ingest.rtmp.events import MediaKind
+from workers.ingest.timestamps import ProgramClock, TimestampRepair
+
+AUDIO_WAIT_US: Final = 50_000
+"""The longest that audio waits for a video frame."""
+AUDIO_KEY_MS: Final = 2_000
+"""Without video, decoding may start at every audio frame; one in so many ms is marked."""
+OPENING_US: Final = 500_000
+"""How long the first frames wait for a codec header that nobody has announced as absent."""
+FIRST_KEY_US: Final = 2_000_000
+"""How long audio waits at the beginning for the first key frame of announced video."""
+OPENING_BYTES: Final = 2 * ACCESS_UNIT_MAX
+MAX_AUDIO_FRAME: Final = 64 << 10
+"""Bytes; an AAC frame has at most 768 for each channel."""
+
+
+class UnsupportedCodecError(Exception):
+    """The publisher sends a codec that is not carried: a sentence for him."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagMessage:
+    """One message for the bus."""
+
+    flags: TagFlags
+    sequence: int
+    dts_ms: int
+    payload: bytes
+    """`TagHeader` and the tags."""
+    headers: bytes | None = None
+    """Where `flags` has HEADER: the message for `live.header.{stream}`, to be published before this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    kind: MediaKind
+    dts_ms: int
+    payload: bytes
+    arrival_us: int
+    key: bool
+
+
+class Packer:
+    """Packs one publish session. `before` is what an earlier session of the stream left behind."""
+
+    def __init__(
+        self,
+        epoch: int,
+        timeline: TimestampRepair,
+        *,
+        before: CodecHeaders | None = None,
+        generation: int = 0,
+        flags: TagFlags = TagFlags.NONE,
+    ) -> None:
+        self._epoch = epoch
+        self._timeline = timeline
+        self._generation = generation
+        self._current = before
+        self._first_flags = flags
+        self._wanted = CodecHeaders()
+        self._metadata: dict[str, Any] = {}
+        self._clock = ProgramClock()
+        self._sequence = 0
+        self._started = False
+        self._opening: list[_Frame] = []
+        self._opening_bytes = 0
+        self._audio: list[bytes] = []
+        self._audio_dts = 0
+        self._audio_since: int | None = None
+        self._last_dts: int | None = None
+        self._last_audio_key: int | None = None
+        self._need_key = True
+        self.refused = 0
+        """Access units over their limit."""
+        self.skipped = 0
+        """Frames that could not be decoded by anybody: before their header, or before a key frame."""
+        self.video_frames = 0
+        self.audio_frames = 0
+        self.key_frames = 0
+
+    @property
+    def generation(self) -> int:
+        """Codec generation of the messages given last."""
+        return self._generation
+
+    @property
+    def headers(self) -> CodecHeaders:
+        """The codec headers of that generation."""
+        return self._current if self._current is not None else CodecHeaders()
+
+    @property
+    def due_us(self) -> int | None:
+        """When `flush_waiting` is due next; None while nothing waits."""
+        if self._started:
+            return None if self._audio_since is None else self._audio_since + AUDIO_WAIT_US
+        if not self._opening:
+            return None
+        return self._opening[0].arrival_us + (FIRST_KEY_US if self._lacks_key() else OPENING_US)
+
+    def set_metadata(self, values: dict[str, Any]) -> None:
+        """Take the publisher's onMetaData; it goes out with the next codec headers."""
+        self._metadata = clean_metadata(values)
+
+    def push(self, kind: MediaKind, timestamp: int, payload: bytes, arrival_us: int) -> list[TagMessage]:
+        """Take one message as the publisher stamped it; gives what is complete.
+
+        Only frames count for the timeline: encoders stamp codec headers with anything. Raises
+        `UnsupportedCodecError`. What cannot be read is skipped and counted.
+        """
+        try:
+            frame = self._read(kind, timestamp, payload, arrival_us)
+        except av_tags.AvTagError:
+            self.skipped += 1
+            return []
+        if frame is None:
+            return []
+        if not self._started:
+            return self._open(frame)
+        return self._pack(frame)
+
+    def flush_waiting(self, now_us: int) -> list[TagMessage]:
+        """Audio that has waited its time, and an opening that has waited its own."""
+        if not self._started:
+            return self._begin() if self._may_begin(now_us) else []
+        if self._audio_since is None or 0 <= now_us - self._audio_since < AUDIO_WAIT_US:
+            return []
+        return self._flush_audio(now_us)
+
+    def require_key_frame(self) -> None:
+        """A message given before was lost: go on at the next key frame, marked as a discontinuity."""
+        self._need_key = True
+        self._drop_audio()
+        self._last_audio_key = None
+        self._first_flags |= TagFlags.DISCONTINUITY
+
+    def end(self, now_us: int) -> list[TagMessage]:
+        """The end on purpose: what waits, then the END message."""
+        messages = self._flush_audio(now_us)
+        dts = self._last_dts or 0
+        messages.append(self._message(TagFlags.END, dts, now_us, b""))
+        return messages
+
+    def _read(self, kind: MediaKind, timestamp: int, payload: bytes, arrival_us: int) -> _Frame | None:
+        """The frame in a message; None for a header, an end of sequence, a command or a refused unit."""
+        if kind is MediaKind.VIDEO:
+            video = av_tags.parse_video(payload)
+            if video.frame_type == FrameType.COMMAND or payload[0] == 0:
+                return None
+            if not video.is_avc:
+                raise UnsupportedCodecError("this server takes H.264 video; set the encoder to H.264")
+            if video.packet_type == PacketType.SEQUENCE_HEADER:
+                self._set_header(kind, payload)
+                return None
+            if video.packet_type != PacketType.FRAME or len(payload) == video.body:
+                return None
+            if len(payload) > ACCESS_UNIT_MAX:
+                self.refused += 1
+                self._need_key = True
+                return None
+            dts = self._timeline.repair(kind, timestamp, arrival_us / 1_000)
+            return _Frame(kind, dts, payload, arrival_us, video.frame_type == FrameType.KEY)
+        audio = av_tags.parse_audio(payload)
+        if not audio.is_aac:
+            raise UnsupportedCodecError("this server takes AAC audio; set the encoder to AAC")
+        if audio.packet_type == PacketType.SEQUENCE_HEADER:
+            self._set_header(kind, payload)
+            return None
+        if audio.packet_type != PacketType.FRAME or len(payload) == audio.body:
+            return None
+        if len(payload) > MAX_AUDIO_FRAME:
+            self.refused += 1
+            return None
+        return _Frame(
+            kind, self._timeline.repair(kind, timestamp, arrival_us / 1_000), payload, arrival_us, False
+        )
+
+    def _set_header(self, kind: MediaKind, payload: bytes) -> None:
+        if len(payload) > MAX_SEQUENCE_HEADER:
+            self.refused += 1
+        elif kind is MediaKind.VIDEO:
+            if payload != self._wanted.video:
+                self._wanted = CodecHeaders(payload, self._wanted.audio)
+                self._need_key = True
+        elif payload != self._wanted.audio:
+            self._wanted = CodecHeaders(self._wanted.video, payload)
+
+    # The opening: which codec headers are there?
+
+    def _open(self, frame: _Frame) -> list[TagMessage]:
+        self._opening.append(frame)
+        self._opening_bytes += len(frame.payload)
+        return self._begin() if self._may_begin(frame.arrival_us) else []
+
+    def _may_begin(self, now_us: int) -> bool:
+        if not self._opening:
+            return False
+        first = self._opening[0]
+        span_us = (self._opening[-1].dts_ms - first.dts_ms) * 1_000
+        waited = max(now_us - first.arrival_us, span_us)
+        if self._opening_bytes > OPENING_BYTES or waited >= FIRST_KEY_US:
+            return True
+        if self._lacks_key():
+            return False
+        wanted = self._wanted
+        if wanted.video is not None and wanted.audio is not None:
+            return True
+        missing = "videocodecid" if wanted.video is None else "audiocodecid"
+        announced_absent = bool(self._metadata) and missing not in self._metadata
+        known = wanted.video is not None or wanted.audio is not None
+        return waited >= OPENING_US or (known and announced_absent)
+
+    def _lacks_key(self) -> bool:
+        return self._wanted.video is not None and not any(frame.key for frame in self._opening)
+
+    def _begin(self) -> list[TagMessage]:
+        frames, self._opening = self._opening, []
+        if self._wanted.video is not None:
+            # Nothing may go before the first key frame; without one, audio begins alone.
+            first = next((index for index, frame in enumerate(frames) if frame.key), 0)
+            self.skipped += first
+            frames = frames[first:]
+        self._opening_bytes = 0
+        self._started = True
+        messages: list[TagMessage] = []
+        for frame in frames:
+            messages += self._pack(frame)
+        return messages
+
+    # The run: frame by frame.
+
+    def _pack(self, frame: _Frame) -> list[TagMessage]:
+        self._clock.observe(frame.dts_ms, frame.arrival_us)
+        if frame.kind is MediaKind.VIDEO:
+            return self._pack_video(frame)
+        return self._pack_audio(frame)
+
+    def _pack_video(self, frame: _Frame) -> list[TagMessage]:
+        if self._wanted.video is None or (self._need_key and not frame.key):
+            self.skipped += 1
+            return []
+        self.video_frames += 1
+        tag = flv.mux(flv.TagType.VIDEO, frame.dts_ms, frame.payload)
+        if not frame.key:
+            if sum(map(len, self._audio)) + len(tag) > ACCESS_UNIT_MAX:
+                messages = self._flush_audio(frame.arrival_us)
+                messages.append(self._message(TagFlags.NONE, frame.dts_ms, frame.arrival_us, tag))
+                return messages
+            dts = self._audio_dts if self._audio else frame.dts_ms
+            body = b"".join((*self._audio, tag))
+            self._drop_audio()
+            return [self._message(TagFlags.NONE, dts, frame.arrival_us, body)]
+        messages = self._flush_audio(frame.arrival_us)
+        self._need_key = False
+        messages.append(self._key_message(frame, tag))
+        return messages
+
+    def _pack_audio(self, frame: _Frame) -> list[TagMessage]:
+        headers = self._current if self._sequence else None
+        with_video = headers is not None and headers.video is not None
+        if headers is not None and with_video:
+            if self._need_key or self._wanted.audio != headers.audio:
+                # The generation of this audio begins with the next key frame.
+                self.skipped += 1
+                return []
+        elif self._wanted.audio is None:
+            self.skipped += 1
+            return []
+        self.audio_frames += 1
+        tag = flv.mux(flv.TagType.AUDIO, frame.dts_ms, frame.payload)
+        if not with_video and self._audio_key_due(frame, headers):
+            messages = self._flush_audio(frame.arrival_us)
+            self._last_audio_key = frame.dts_ms
+            messages.append(self._key_message(frame, tag))
+            return messages
+        messages = []
+        if self._audio and (
+            frame.dts_ms - self._audio_dts >= AUDIO_WAIT_US // 1_000
+            or frame.arrival_us - (self._audio_since or 0) >= AUDIO_WAIT_US
+        ):
+            messages = self._flush_audio(frame.arrival_us)
+        if not self._audio:
+            self._audio_dts = frame.dts_ms
+            self._audio_since = frame.arrival_us
+        self._audio.append(tag)
+        return messages
+
+    def _audio_key_due(self, frame: _Frame, headers: CodecHeaders | None) -> bool:
+        if headers is None or self._last_audio_key is None or headers.audio != self._wanted.audio:
+            return True
+        return frame.dts_ms - self._last_audio_key >= AUDIO_KEY_MS
+
+    def _key_message(self, frame: _Frame, tag: bytes) -> TagMessage:
+        flags = TagFlags.KEY | self._first_flags
+        self._first_flags = TagFlags.NONE
+        self.key_frames += 1
+        pdt = self._clock.at_key_frame(frame.dts_ms, frame.arrival_us)
+        script = amf0.encode("onClock") + amf0.encode_ecma_array({"dts": frame.dts_ms, "pdt": pdt})
+        clock = flv.mux(flv.TagType.SCRIPT, frame.dts_ms, script)
+        wanted = self._wanted
+        if frame.kind is MediaKind.AUDIO:
+            # Video that was announced and never came is not part of what a decoder gets.
+            wanted = CodecHeaders(None, wanted.audio)
+        if self._sequence and wanted == self._current:
+            return self._message(flags, frame.dts_ms, frame.arrival_us, clock + tag)
+        if self._current is not None and wanted != self._current:
+            self._generation += 1
+            flags |= TagFlags.DISCONTINUITY
+        self._current = wanted
+        flags |= TagFlags.HEADER
+        headers = wanted.tags(frame.dts_ms, self._metadata)
+        sequence = self._sequence
+        message = self._message(flags, frame.dts_ms, frame.arrival_us, headers + clock + tag)
+        own = TagHeader(
+            TagFlags.HEADER, self._generation, sequence, self._epoch, message.dts_ms, frame.arrival_us
+        )
+        return TagMessage(flags, sequence, message.dts_ms, message.payload, own.pack() + headers)
+
+    def _flush_audio(self, now_us: int) -> list[TagMessage]:
+        if not self._audio:
+            return []
+        body = b"".join(self._audio)
+        dts = self._audio_dts
+        self._drop_audio()
+        return [self._message(TagFlags.NONE, dts, now_us, body)]
+
+    def _drop_audio(self) -> None:
+        self._audio.clear()
+        self._audio_since = None
+
+    def _message(self, flags: TagFlags, dts_ms: int, arrival_us: int, body: bytes) -> TagMessage:
+        # Audio may run ahead of video within an encoder's interleaving; the header never goes back.
+        if self._last_dts is not None and dts_ms < self._last_dts:
+            dts_ms = self._last_dts
+        self._last_dts = dts_ms
+        sequence = self._sequence
+        self._sequence = sequence + 1 & 0xFFFFFFFF
+        header = TagHeader(flags, self._generation, sequence, self._epoch, dts_ms, arrival_us)
+        return TagMessage(flags, sequence, dts_ms, header.pack() + body)

@@ -1,0 +1,303 @@
+"""One RTMP connection from the server's side, sans-I/O.
+
+The owner of socket and clock feeds `receive_data`, writes what `data_to_send` holds and acts on
+`events_received`. A `PublishRequested` waits for `accept` or `refuse`. After an error nothing
+that arrives is looked at any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from workers.ingest.rtmp import amf0, handshake, messages
+from workers.ingest.rtmp.chunks import DEFAULT_CHUNK_SIZE, ChunkReader
+from workers.ingest.rtmp.errors import LocalProtocolError, RemoteProtocolError
+from workers.ingest.rtmp.events import (
+    Connected,
+    Event,
+    MediaKind,
+    MediaReceived,
+    MetadataReceived,
+    PublishRequested,
+    PublishStopped,
+)
+from workers.ingest.rtmp.keys import find_stream_key
+from workers.ingest.rtmp.messages import Command, Message, MessageType, UserControl
+from workers.ingest.rtmp.state import TRANSITIONS, Act, State
+
+WINDOW_ACK_SIZE: Final = 2_500_000
+"""Bytes the peer may send un-acknowledged, and what we take its window for until it says."""
+OUR_CHUNK_SIZE: Final = 4096
+"""Every answer of ours fits one chunk."""
+MAX_STREAMS: Final = 16
+"""createStream calls on one connection; an encoder needs one for each publish."""
+
+_CONTROL_STREAM: Final = 2
+_COMMAND_STREAM: Final = 3
+_STATUS_STREAM: Final = 5
+_MAX_ENCODER_NAME: Final = 128
+
+
+class Connection:
+    """Bytes in; events and bytes out."""
+
+    def __init__(self, *, nonce: bytes) -> None:
+        if not nonce:
+            raise LocalProtocolError("the handshake needs at least one byte of nonce")
+        self._nonce = nonce
+        self._state = State.HANDSHAKE
+        self._shake = bytearray()
+        self._answered = False
+        self._chunks = ChunkReader()
+        self._events: list[Event] = []
+        self._writes: list[bytes] = []
+        self._app = ""
+        self._next_stream_id = 1
+        self._publish_stream = 0
+        self._received = 0
+        self._acknowledged = 0
+        self._ack_every = WINDOW_ACK_SIZE // 2
+        self._sent_chunk_size = DEFAULT_CHUNK_SIZE
+        self.ignored = 0
+        """Messages that meant nothing here: empty, unknown, or media nobody waits for."""
+
+    @property
+    def state(self) -> State:
+        """Where the connection stands."""
+        return self._state
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the socket gave; raises `RemoteProtocolError`, after which all is discarded."""
+        if self._state is State.FAILED:
+            return
+        try:
+            self._received += len(data)
+            if self._state is State.HANDSHAKE:
+                self._shake += data
+                data = self._shake_hands()
+            if data:
+                for message in self._chunks.feed(data):
+                    self._on_message(message)
+            if self._received - self._acknowledged >= self._ack_every:
+                self._acknowledged = self._received
+                total = (self._received & 0xFFFFFFFF).to_bytes(4, "big")
+                self._send(MessageType.ACKNOWLEDGEMENT, total, _CONTROL_STREAM)
+        except RemoteProtocolError as error:
+            if self._state is not State.HANDSHAKE:
+                self._send_status(self._publish_stream, "error", "NetStream.Failed", str(error))
+            self._move(Act.FAIL)
+            raise
+
+    def events_received(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self) -> list[bytes]:
+        """What to write since the last call, in order."""
+        writes, self._writes = self._writes, []
+        return writes
+
+    def accept(self, request: PublishRequested) -> None:
+        """Let the publish begin; raises `LocalProtocolError` when none waits."""
+        if request.stream_id != self._publish_stream:
+            raise LocalProtocolError(f"no publish waits on stream {request.stream_id}")
+        self._move(Act.ACCEPT, remote=False)
+        self._send_control(UserControl.STREAM_BEGIN, request.stream_id)
+        self._send_status(request.stream_id, "status", "NetStream.Publish.Start", "publishing")
+
+    def refuse(self, request: PublishRequested, code: str, description: str) -> None:
+        """Answer a publish with `onStatus` error `code`, or end one that runs; then the owner closes.
+
+        `code` is one that encoders know: NetStream.Publish.BadName, NetStream.Publish.Denied …
+        Raises `LocalProtocolError` when no publish waits or runs on that stream.
+        """
+        if request.stream_id != self._publish_stream:
+            raise LocalProtocolError(f"no publish waits or runs on stream {request.stream_id}")
+        self._move(Act.REFUSE, remote=False)
+        self._send_status(request.stream_id, "error", code, description)
+        self._publish_stream = 0
+
+    def _move(self, act: Act, *, remote: bool = True) -> None:
+        after = TRANSITIONS.get((self._state, act))
+        if after is None:
+            error = RemoteProtocolError if remote else LocalProtocolError
+            raise error(f"{act.name.lower()} is not possible while {self._state.name.lower()}")
+        self._state = after
+
+    def _shake_hands(self) -> bytes:
+        """Go on with the handshake; what follows it belongs to the chunk stream."""
+        shake = self._shake
+        if shake:
+            handshake.check_version(shake[0])
+        if not self._answered and len(shake) >= handshake.C0_C1_SIZE:
+            self._writes.append(handshake.answer(bytes(shake[1 : handshake.C0_C1_SIZE]), self._nonce))
+            self._answered = True
+        whole = handshake.C0_C1_SIZE + handshake.PACKET_SIZE
+        if len(shake) < whole:
+            return b""
+        rest = bytes(shake[whole:])
+        self._shake = bytearray()
+        self._move(Act.SHOOK_HANDS)
+        return rest
+
+    def _on_message(self, message: Message) -> None:
+        kind = message.type
+        if kind in (MessageType.AUDIO, MessageType.VIDEO):
+            if self._state is State.PUBLISHING and message.payload:
+                media = MediaKind.VIDEO if kind == MessageType.VIDEO else MediaKind.AUDIO
+                self._events.append(MediaReceived(media, message.timestamp, message.payload))
+            else:
+                self._ignore_media()
+        elif kind in (MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3):
+            self._on_command(message.stream_id, messages.decode_command(message))
+        elif kind in (MessageType.DATA_AMF0, MessageType.DATA_AMF3):
+            self._on_data(message)
+        elif kind == MessageType.AGGREGATE:
+            for part in messages.split_aggregate(message):
+                if part.type == MessageType.AGGREGATE:
+                    raise RemoteProtocolError("an aggregate message within an aggregate message")
+                self._on_message(part)
+        elif kind == MessageType.WINDOW_ACK_SIZE:
+            # Half of it, so that an acknowledgement is on its way before the peer must stop.
+            self._ack_every = max(1, messages.u32(message.payload, "Window Acknowledgement Size") // 2)
+        elif kind == MessageType.USER_CONTROL:
+            self._on_user_control(message.payload)
+        else:
+            self.ignored += 1
+
+    def _ignore_media(self) -> None:
+        if self._state is State.OPENING:
+            raise RemoteProtocolError("media before connect")
+        self.ignored += 1
+
+    def _on_user_control(self, payload: bytes) -> None:
+        if payload[:2] == UserControl.PING_REQUEST.to_bytes(2, "big"):
+            self._send_control(UserControl.PING_RESPONSE, messages.u32(payload[2:], "Ping Request"))
+        else:
+            self.ignored += 1
+
+    def _on_data(self, message: Message) -> None:
+        """`@setDataFrame` in front is taken off; what cannot be read costs the peer only its metadata."""
+        payload = message.payload[1:] if message.type == MessageType.DATA_AMF3 else message.payload
+        if self._state is not State.PUBLISHING:
+            self._ignore_media()
+            return
+        try:
+            values = amf0.decode(payload)
+        except amf0.Amf0Error:
+            values = []
+        if values and values[0] == "@setDataFrame":
+            values = values[1:]
+        if len(values) >= 2 and values[0] == "onMetaData" and isinstance(values[1], dict):
+            self._events.append(MetadataReceived(values[1]))
+        else:
+            self.ignored += 1
+
+    def _on_command(self, stream_id: int, command: Command) -> None:
+        if self._state is State.OPENING and command.name != "connect":
+            raise RemoteProtocolError("a command before connect")
+        match command.name:
+            case "connect":
+                self._on_connect(command)
+            case "createStream":
+                if self._next_stream_id > MAX_STREAMS:
+                    raise RemoteProtocolError(f"more than {MAX_STREAMS} streams on one connection")
+                self._send_command("_result", command.transaction, None, self._next_stream_id)
+                self._next_stream_id += 1
+            case "publish":
+                self._on_publish(stream_id, command)
+            case "FCPublish":
+                status = {"level": "status", "code": "NetStream.Publish.Start", "description": "go ahead"}
+                self._send_command("_result", command.transaction, None, None)
+                self._send_command("onFCPublish", 0, None, status)
+            case "releaseStream" | "_checkbw":
+                self._send_command("_result", command.transaction, None, None)
+            case "FCUnpublish" | "deleteStream" | "closeStream":
+                self._on_stop(stream_id, command)
+            case _:
+                self.ignored += 1
+                if command.transaction:
+                    status = {
+                        "level": "error",
+                        "code": "NetConnection.Call.Failed",
+                        "description": "no such command",
+                    }
+                    self._send_command("_error", command.transaction, None, status)
+
+    def _on_connect(self, command: Command) -> None:
+        self._move(Act.CONNECT)
+        raw = command.argument(0)
+        properties: dict[str, Any] = raw if isinstance(raw, dict) else {}
+        app, encoder = properties.get("app"), properties.get("flashVer")
+        self._app = app if isinstance(app, str) else ""
+        shown = encoder if isinstance(encoder, str) else ""
+        shown = "".join(c for c in shown[:_MAX_ENCODER_NAME] if c.isprintable())
+        self._events.append(Connected(self._app, shown))
+        window = WINDOW_ACK_SIZE.to_bytes(4, "big")
+        self._send(MessageType.WINDOW_ACK_SIZE, window, _CONTROL_STREAM)
+        self._send(MessageType.SET_PEER_BANDWIDTH, window + b"\x02", _CONTROL_STREAM)
+        self._send(MessageType.SET_CHUNK_SIZE, OUR_CHUNK_SIZE.to_bytes(4, "big"), _CONTROL_STREAM)
+        self._sent_chunk_size = OUR_CHUNK_SIZE
+        self._send_control(UserControl.STREAM_BEGIN, 0)
+        self._send_command(
+            "_result",
+            command.transaction,
+            {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1},
+            {
+                "level": "status",
+                "code": "NetConnection.Connect.Success",
+                "description": "connected",
+                "objectEncoding": 0,
+            },
+        )
+
+    def _on_publish(self, stream_id: int, command: Command) -> None:
+        if self._state in (State.ASKING, State.PUBLISHING):
+            description = "this connection publishes already"
+            self._send_status(stream_id, "error", "NetStream.Publish.BadName", description)
+            return
+        self._move(Act.PUBLISH)
+        name = command.argument(1)
+        key = find_stream_key(self._app, name if isinstance(name, str) else "")
+        # 0 is the connection itself; some encoders publish on it, and answers must go back there.
+        self._publish_stream = stream_id
+        self._events.append(PublishRequested(stream_id, key))
+
+    def _on_stop(self, stream_id: int, command: Command) -> None:
+        if command.name == "FCUnpublish":
+            self._send_command("_result", command.transaction, None, None)
+        if command.name == "deleteStream":
+            argument = command.argument(1)
+            named = int(argument) if isinstance(argument, float) and 0 <= argument < 2**32 else 0
+        else:
+            named = stream_id or self._publish_stream
+        if self._state not in (State.ASKING, State.PUBLISHING) or named != self._publish_stream:
+            self.ignored += 1
+            return
+        self._move(Act.STOP)
+        self._send_status(named, "status", "NetStream.Unpublish.Success", "stopped")
+        self._publish_stream = 0
+        self._events.append(PublishStopped(named, command.name))
+
+    def _send(self, kind: int, payload: bytes, chunk_stream: int, stream_id: int = 0) -> None:
+        self._writes.append(
+            messages.encode(
+                kind,
+                payload,
+                chunk_stream=chunk_stream,
+                stream_id=stream_id,
+                chunk_size=self._sent_chunk_size,
+            )
+        )
+
+    def _send_control(self, event: UserControl, value: int) -> None:
+        payload = event.to_bytes(2, "big") + value.to_bytes(4, "big")
+        self._send(MessageType.USER_CONTROL, payload, _CONTROL_STREAM)
+
+    def _send_command(self, name: str, transaction: float, *arguments: Any) -> None:
+        self._send(MessageType.COMMAND_AMF0, amf0.encode(name, transaction, *arguments), _COMMAND_STREAM)
+
+    def _send_status(self, stream_id: int, level: str, code: str, description: str) -> None:
+        payload = amf0.encode("onStatus", 0, None, {"level": level, "code": code, "description": description})
+        self._send(MessageType.COMMAND_AMF0, payload, _STATUS_STREAM, stream_id)

@@ -1,0 +1,63 @@
+"""What a connection tells its owner, in the order it happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class MediaKind(IntEnum):
+    """The RTMP message types that carry media (RTMP 1.0, 7.1); the numbers are also FLV's tag types."""
+
+    AUDIO = 8
+    VIDEO = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The peer sent `connect` and was answered."""
+
+    app: str = field(repr=False)
+    """As sent; it may carry the stream key, so it is never shown."""
+    encoder: str
+    """What the peer calls itself (`flashVer`), at most 128 characters, printable."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequested:
+    """The peer wants to publish; answer with `Connection.accept` or `Connection.refuse`."""
+
+    stream_id: int
+    key: str = field(repr=False)
+    """The stream key as found in name, app or query; empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReceived:
+    """One audio or video message of the accepted publish."""
+
+    kind: MediaKind
+    timestamp: int
+    """As the peer sent it: ms, 32 bits, unsigned, unrepaired."""
+    payload: bytes
+    """AUDIODATA or VIDEODATA of FLV E.4; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataReceived:
+    """`onMetaData` of the accepted publish."""
+
+    values: dict[str, Any]
+    """Decoded AMF0 properties; hostile in names, types and sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStopped:
+    """The peer ended its publish on purpose (FCUnpublish, deleteStream or closeStream)."""
+
+    stream_id: int
+    command: str
+
+
+Event = Connected | PublishRequested | MediaReceived | MetadataReceived | PublishStopped

@@ -1,0 +1,74 @@
+"""Ingest worker: RTMP publishers in, media tags on the bus out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from bus_schemas.messages.live import StreamControl
+from bus_schemas.streams import PUBLISHERS
+from bus_schemas.subjects import LIVE_CONTROL
+from runtime.clock import now_ms
+from runtime.lifecycle import Context
+from runtime.logs import get_logger
+from workers.ingest.acknowledgements import Acknowledgements
+from workers.ingest.publication import Surroundings
+from workers.ingest.registry import Registry
+from workers.ingest.server import Publishers
+
+log = get_logger("ingest")
+
+
+@asynccontextmanager
+async def make_app(context: Context) -> AsyncIterator[None]:
+    """Listen for publishers; leaving it closes them without ending their streams."""
+    bus, settings = context.bus, context.settings.ingest
+    registry = Registry(bus, context.node, settings.on_conflict_limit, now_ms)
+    acknowledgements = Acknowledgements(bus)
+    await acknowledgements.listen()
+    around = Surroundings(
+        bus, registry, acknowledgements, context.tasks, context.metrics, context.node, settings.statistics_s
+    )
+    publishers = Publishers(around, settings, limits=context.settings.limits.enabled)
+
+    async def on_control(message: Msg) -> None:
+        try:
+            order = StreamControl.model_validate_json(message.data)
+        except ValidationError as error:
+            log.warning("an order does not parse", subject=message.subject, error=str(error))
+            return
+        connection = publishers.by_stream(order.stream)
+        if connection is not None:
+            log.info("kicked", stream=order.stream, reason=order.reason)
+            connection.kick(order.reason)
+
+    async def on_claim(message: Msg) -> None:
+        # Anybody's write to the bucket; only the bucket itself says who holds the stream now.
+        connection = publishers.by_stream(message.subject.rsplit(".", 1)[1])
+        publication = connection.publication if connection is not None else None
+        if publication is not None and publication.claim.value.connection.encode() not in message.data:
+            await publication.check_claim()
+
+    async def on_reconnect() -> None:
+        for connection in list(publishers.connections):
+            if connection.publication is not None:
+                connection.publication.reconnected()
+                await connection.publication.check_claim()
+
+    await bus.nc.subscribe(LIVE_CONTROL.pattern, cb=on_control)
+    await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)
+    bus.on_reconnect.append(on_reconnect)
+    server = await asyncio.get_running_loop().create_server(
+        publishers, settings.host, settings.rtmp_port, reuse_port=True
+    )
+    host, port = server.sockets[0].getsockname()[:2]
+    context.addresses["rtmp"] = f"{host}:{port}"
+    try:
+        yield
+    finally:
+        server.close()
+        await publishers.drain()
