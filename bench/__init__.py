@@ -1,0 +1,1 @@
+"""Benchmarks against a running stack; each prints one table with its conditions."""

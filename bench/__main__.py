@@ -1,0 +1,74 @@
+"""`matinee bench …`: one benchmark, one table; exit code 1 where a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvloop
+
+from bench import commands, fanout, latency, peers, soak, sockets, streams
+from bench.stack import running_stack
+from bench.tables import Table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="matinee bench", description=__doc__)
+    parser.add_argument(
+        "--ready-file", type=Path, help="of a running `matinee up` (else one is started, limits off)"
+    )
+    parser.add_argument("--seconds", type=float, help="length of the measurement")
+    benches = parser.add_subparsers(dest="bench", required=True)
+    one = benches.add_parser("fanout", help="one stream to many FLV viewers")
+    one.add_argument("--viewers", type=int, default=500)
+    one.add_argument("--kbps", type=int, default=2_000)
+    one.add_argument("--peers", action="store_true", help="beside it, the peers that are installed")
+    one = benches.add_parser("latency", help="FLV tags, joins, LL-HLS edge")
+    one.add_argument("--viewers", type=int, default=10)
+    one = benches.add_parser("sockets", help="many sockets in one room")
+    one.add_argument("--sockets", type=int, default=1_000)
+    one.add_argument("--gateways", type=int, default=1)
+    one = benches.add_parser("commands", help="playback commands to every member")
+    one.add_argument("--members", type=int, default=20)
+    one = benches.add_parser("streams", help="many publishers, watched over FLV and LL-HLS")
+    one.add_argument("--publishers", type=int, default=20)
+    one.add_argument("--peers", action="store_true", help="beside it, the peers that are installed")
+    benches.add_parser("soak", help="ten minutes of everything: memory")
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> list[Table]:
+    timing = {"seconds": options.seconds} if options.seconds else {}
+    scale: tuple[str, ...] = ("gateway=2", "sync=2") if options.bench == "commands" else ()
+    if options.bench == "sockets" and options.gateways > 1:
+        scale = (f"gateway={options.gateways}",)
+    async with running_stack(options.ready_file, *scale) as stack:
+        if options.bench == "fanout":
+            tables = [await fanout.run(stack, viewers=options.viewers, kbps=options.kbps, **timing)]
+        elif options.bench == "latency":
+            tables = [await latency.run(stack, viewers=options.viewers, **timing)]
+        elif options.bench == "sockets":
+            tables = [await sockets.run(stack, sockets=options.sockets, gateways=options.gateways, **timing)]
+        elif options.bench == "commands":
+            tables = [await commands.run(stack, members=options.members, **timing)]
+        elif options.bench == "streams":
+            tables = [await streams.run(stack, publishers=options.publishers, **timing)]
+        else:
+            tables = [await soak.run(stack, **timing)]
+    if getattr(options, "peers", False):
+        tables += await peers.run(options.bench, options, **timing)
+    return tables
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    options = _parser().parse_args()
+    tables = uvloop.run(_run(options))
+    for table in tables:
+        print(table)
+    return 1 if any(table.failures for table in tables) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

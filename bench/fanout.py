@@ -1,0 +1,89 @@
+"""One stream to many FLV viewers: CPU of the gateway, who was slow, who was closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import aiohttp
+
+from bench.picture import make_loop
+from bench.rtmp import RtmpClient
+from bench.stack import Sample, Stack, spent
+from bench.tables import Table, percentile
+from bench.viewers import CountingViewer, FlvViewer
+
+_SETTLE_S: Final = 4.0
+_SLOW_SHARE: Final = 0.9
+"""A viewer who got less than this share of the median is called slow."""
+_CONNECTING_AT_ONCE: Final = 50
+
+
+async def run(stack: Stack, *, viewers: int = 500, kbps: int = 2_000, seconds: float = 10.0) -> Table:
+    """Measure Matinee: all viewers on the first gateway."""
+    ((stream, rtmp),) = await stack.streams(1)
+    gateway = stack.ready["gateways"][0]
+    url = f"{str(gateway['http']).rstrip('/')}/live/{stream}.flv"
+    return await measure(
+        "Matinee", rtmp, url, stack.sample, stack.session, viewers=viewers, kbps=kbps, seconds=seconds
+    )
+
+
+async def measure(
+    name: str,
+    publish_url: str,
+    view_url: str,
+    sample: Callable[[], Sample],
+    session: aiohttp.ClientSession,
+    *,
+    viewers: int,
+    kbps: int,
+    seconds: float,
+) -> Table:
+    """Publish to any server, let `viewers` count bytes from its HTTP-FLV, look at its processes for `seconds`."""
+    loop = make_loop(kbps)
+    started = asyncio.Event()
+    publisher = RtmpClient(publish_url)
+    table = Table(
+        f"{name}, HTTP-FLV fan-out: {viewers} viewers × {loop.bitrate / 1e6:.2f} Mbit/s",
+        ("process", f"CPU s per {seconds:g} s", "memory MB"),
+    )
+    crowd = [CountingViewer(view_url) for _ in range(viewers)]
+    watcher = FlvViewer(view_url, 1_000 / loop.fps, settle_s=_SETTLE_S)
+    until = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(publisher.publish(loop, 600, started=started))
+        await asyncio.wait_for(started.wait(), 15)
+        await asyncio.sleep(1)
+        for at in range(0, viewers, _CONNECTING_AT_ONCE):
+            await asyncio.gather(*(viewer.start() for viewer in crowd[at : at + _CONNECTING_AT_ONCE]))
+        watching = group.create_task(watcher.run(session, until))
+        await asyncio.sleep(_SETTLE_S)
+        before, counted = sample(), [viewer.bytes for viewer in crowd]
+        await asyncio.sleep(seconds)
+        after = sample()
+        received = [viewer.bytes - start for viewer, start in zip(crowd, counted, strict=True)]
+        closed = [viewer.closed for viewer in crowd if viewer.closed]
+        until.set()
+        for viewer in crowd:
+            viewer.stop()
+        await asyncio.wait([watching], timeout=5)
+        publishing.cancel()
+    median = percentile(received, 0.5)
+    slow = sum(1 for count in received if count < median * _SLOW_SHARE)
+    latencies = watcher.latencies_ms
+    table.conditions += [
+        f"{viewers} viewers received {median * 8 / seconds / 1e6:.2f} Mbit/s each (median)",
+        f"slow: {slow}, closed: {len(closed)}",
+        f"tag latency among them: p50 {percentile(latencies, 0.5):.1f} ms, p99 {percentile(latencies, 0.99):.1f} ms "
+        f"({len(latencies)} frames of one viewer more)",
+        "load made on the same cores",
+    ]
+    for kind, cpu in sorted(spent(before, after).items()):
+        table.add(kind, cpu, after.rss[kind] / 1e6)
+    if slow or closed or median * 8 / seconds < loop.bitrate * _SLOW_SHARE:
+        table.failures.append(
+            f"{slow} slow, {len(closed)} closed {closed[:2]}, median {median * 8 / seconds:.0f} bit/s"
+        )
+    return table
