@@ -104,8 +104,9 @@ class PostgresServer:
     def _run_initdb(self, directory: Path, password_file: str) -> None:
         command = (
             str(self.initdb), "-D", own_path(directory, self.account), "-U", USER,
-            f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8", "--no-instructions", *(() if self.durable else ("--no-sync",)),
+            f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
+            *(() if self.durable else ("--no-sync",)),
         )  # fmt: skip
         launch = Launch("initdb", command, directory, _environment(), account=self.account)
         try:
@@ -125,8 +126,8 @@ class PostgresServer:
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
             raise OperatorError(
-                f"PostgreSQL could not make its files in {directory} ({said[-1] if said else 'it says nothing'}): "
-                f"make room there, or choose another directory with --data."
+                f"PostgreSQL could not make its files in {directory} "
+                f"({said[-1] if said else 'it says nothing'}): make room there, or choose another --data."
             )
 
     def _drop_stale_lock(self) -> None:
