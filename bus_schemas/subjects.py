@@ -91,7 +91,7 @@ DANMAKU_OUT: Final = _s("out.danmaku.{room}", DanmakuPosted, None, "republish", 
 
 REPLY: Final = _s("reply.{node}.{id}", CommandReply, None, "sync chat", "gateway")
 AUDIT: Final = _s("audit.{category}", AuditRecorded, "AUDIT", "gateway ops", "ops")
-DLQ: Final = _s("dlq.{stream}", DeadLetter, "DLQ", "sync chat transmux", "ops")
+DLQ: Final = _s("dlq.{stream}", DeadLetter, "DLQ", "sync chat transmux gateway", "ops")
 
 SUBJECTS: Final[tuple[Subject[Any], ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Subject)
