@@ -35,8 +35,8 @@ class PartFlags(IntFlag):
     INDEPENDENT = 1
     """It starts with a key frame (or, without video, any audio frame): `INDEPENDENT=YES`."""
     LAST = 2
-    """It is the last part of its segment: the segment's `EXTINF` line follows it. A part with a greater
-    `msn`, or END, ends the segment before it as well: a worker that lost the frames had no last part to mark."""
+    """It is the last part of its segment: the segment's `EXTINF` line follows it. A part with a greater `msn`
+    ends the segment before it as well, and so does END: where frames were lost no part could be marked."""
     DISCONTINUITY = 4
     """Its segment begins with `EXT-X-DISCONTINUITY` (set on every part of that segment)."""
     END = 8
@@ -70,8 +70,9 @@ class Checkpoint:
     """Decode time of the next audio frame in audio samples, -1 where no audio came yet."""
     pdt_offset_us: int
     """Program date-time minus DTS, µs, as it holds in the segment of this part."""
-    clock_floor_us: int
-    """The least arrival minus DTS seen in this segment, µs: what the next segment's slew aims at."""
+    clock_target_us: int
+    """What ingest last announced as program date-time minus DTS in this segment, µs: the next segment's slew
+    aims at it; -1 where it announced nothing."""
 
 
 def _unpack_checkpoint(message: bytes | memoryview) -> Checkpoint:
@@ -88,15 +89,15 @@ class PartHeader:
     msn: int
     """Media sequence number of its segment: continues over epochs, without holes."""
     part: int
-    """Index within the segment, from 0, without holes. An END marker has the place the next part would have."""
+    """Index within the segment, from 0, without holes. END has the place of the next part."""
     duration_us: int
     """Its duration, µs. Those of a segment add up to the segment's."""
     target_duration: int
-    """`EXT-X-TARGETDURATION`, s, 2 to 10; 0 while the first segment of the stream is open: no playlist yet."""
+    """`EXT-X-TARGETDURATION`, s, 2 to 10; 0 while the stream's first segment is open: no playlist yet."""
     generation: int
     """Codec generation of its tags, `TagHeader.generation`."""
     init: int
-    """Which init segment it needs: the `{generation}` token of `hls.init.…`; grows over the stream's epochs."""
+    """Which init segment it needs: the `{generation}` token of `hls.init.…`; grows over all epochs."""
     discontinuity: int
     """Discontinuities in the stream so far, one in front of this segment included."""
     dts_ms: int
@@ -139,12 +140,15 @@ class PartHeader:
             at.segment_start,
             at.audio_ticks,
             at.pdt_offset_us,
-            at.clock_floor_us,
+            at.clock_target_us,
         )
 
     @classmethod
     def unpack(cls, message: bytes | memoryview) -> PartHeader:
-        """Read the header in front of a part; the body is `message[PART_HEADER_SIZE:]`. Raises `PartFormatError`."""
+        """Read the header in front of a part, whose body is `message[PART_HEADER_SIZE:]`.
+
+        Raises `PartFormatError`.
+        """
         if len(message) < PART_HEADER_SIZE:
             raise PartFormatError(
                 f"{len(message)} bytes are too short for a part header of {PART_HEADER_SIZE}"

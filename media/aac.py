@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from media.bits import BitReader, BitsExhausted
+from media.bits import BitReader, BitsError
 
 _RATES: Final = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
@@ -53,7 +53,7 @@ def parse_config(record: bytes) -> AacConfig:
     bits = BitReader(record)
     try:
         return _read(bits)
-    except BitsExhausted as exc:
+    except BitsError as exc:
         raise AacError(f"an AudioSpecificConfig that ends early: {exc}") from exc
 
 
@@ -101,7 +101,7 @@ def _read_sync_extension(bits: BitReader, sample_rate: int) -> tuple[bool, bool,
         if bits.read(11) != _SYNC_EXTENSION or _read_object_type(bits) != _SBR or not bits.flag():
             return False, False, sample_rate
         output_rate = _read_rate(bits)
-    except BitsExhausted:
+    except BitsError:
         return False, False, sample_rate
     ps = bits.left >= 12 and bits.read(11) == _PS_EXTENSION and bits.flag()
     return True, ps, output_rate

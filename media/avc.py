@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from media.bits import BitReader, BitsExhausted
+from media.bits import BitReader, BitsError
 
 NAL_SPS: Final = 7
 
@@ -84,7 +84,7 @@ def parse_sps(nal: bytes) -> SequenceParameters:
     bits = BitReader(nal[1:].replace(b"\x00\x00\x03", b"\x00\x00"))  # 7.4.1: emulation prevention
     try:
         return _read_sps(bits)
-    except BitsExhausted as exc:
+    except BitsError as exc:
         raise AvcError(f"a sequence parameter set that ends early: {exc}") from exc
 
 
@@ -186,7 +186,7 @@ def _read_frame_rate(bits: BitReader) -> float:
         if not bits.flag():
             return 0.0
         ticks, scale = bits.read(32), bits.read(32)
-    except BitsExhausted:
+    except BitsError:
         return 0.0  # the picture is known; some encoders cut the VUI short
     if not ticks:
         return 0.0

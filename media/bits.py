@@ -7,12 +7,12 @@ from typing import Final
 _MAX_LEADING_ZEROS: Final = 32
 
 
-class BitsExhausted(ValueError):
+class BitsError(ValueError):
     """More bits were asked for than there are, or a code longer than any value needs."""
 
 
 class BitReader:
-    """Reads from the most significant bit of `data` on; every method raises `BitsExhausted` past its end."""
+    """Reads from the most significant bit of `data` on; every method raises `BitsError` past its end."""
 
     __slots__ = ("_at", "_size", "_value")
 
@@ -30,7 +30,7 @@ class BitReader:
         """The next `bits` bits as an unsigned number: `u(n)`."""
         end = self._at + bits
         if end > self._size:
-            raise BitsExhausted(f"{bits} bits wanted, {self._size - self._at} left")
+            raise BitsError(f"{bits} bits wanted, {self._size - self._at} left")
         self._at = end
         return self._value >> (self._size - end) & ((1 << bits) - 1)
 
@@ -44,7 +44,7 @@ class BitReader:
         while not self.read(1):
             zeros += 1
             if zeros > _MAX_LEADING_ZEROS:
-                raise BitsExhausted("an Exp-Golomb code of more than 32 leading zeros")
+                raise BitsError("an Exp-Golomb code of more than 32 leading zeros")
         return (1 << zeros) - 1 + self.read(zeros)
 
     def signed(self) -> int:

@@ -27,7 +27,7 @@ class ScriptError(ValueError):
 
 
 def read_numbers(payload: bytes | memoryview) -> tuple[str, dict[str, float]]:
-    """The script's name and its numeric pairs, up to the first value that is itself nested; raises `ScriptError`."""
+    """The script's name and its numeric pairs up to the first nested value; raises `ScriptError`."""
     data = bytes(payload)
     if len(data) < 4 or data[0] != _STRING:
         raise ScriptError("a script tag that does not begin with a name")

@@ -1,0 +1,1 @@
+"""Transmux worker: media tags in, CMAF parts and segments out."""

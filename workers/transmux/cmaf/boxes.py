@@ -1,4 +1,4 @@
-"""ISO base media file format boxes (ISO/IEC 14496-12, 4.2): size, type, and for full boxes version and flags."""
+"""ISO base media file format boxes (ISO/IEC 14496-12, 4.2): size, type; in full boxes version and flags."""
 
 from __future__ import annotations
 

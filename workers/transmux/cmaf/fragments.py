@@ -51,15 +51,13 @@ class AudioRun:
 
 def fragment(sequence: int, video: VideoRun | None, audio: AudioRun | None) -> bytes:
     """`moof` + `mdat`; `sequence` is mfhd's, growing from part to part. The samples are copied once."""
-    sizes: list[int] = []
-    for run in (video, audio):
-        if run:
-            sizes.append(sum(map(len, run.data)))
+    video_size = sum(map(len, video.data)) if video else 0
+    audio_size = sum(map(len, audio.data)) if audio else 0
     # The offsets have a fixed width, so the size of the moof is known from a first pass with zeros.
     moof_size = len(_moof(sequence, video, audio, 0, 0))
     first = moof_size + BOX_HEADER_SIZE
-    moof = _moof(sequence, video, audio, first, first + (sizes[0] if video else 0))
-    pieces: list[Buffer] = [moof, struct.pack("!I4s", BOX_HEADER_SIZE + sum(sizes), b"mdat")]
+    moof = _moof(sequence, video, audio, first, first + video_size)
+    pieces: list[Buffer] = [moof, struct.pack("!I4s", BOX_HEADER_SIZE + video_size + audio_size, b"mdat")]
     if video:
         pieces.extend(video.data)
     if audio:

@@ -1,0 +1,67 @@
+"""Where in the playlist we are: media sequence, part index, discontinuities, names, target duration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bus_schemas.parts import PartFlags, PartHeader
+
+TARGET_DURATION_MIN_S: Final = 2
+TARGET_DURATION_MAX_S: Final = 10
+ROUNDING_MS: Final = 50
+"""29.97 fps makes GOPs of 2.002 s: how far one may pass a whole second without raising TARGETDURATION."""
+
+
+class Numbering:
+    """The place of the next part. Media sequence numbers have no holes, whatever happens to the stream."""
+
+    def __init__(self, names: Callable[[int], str]) -> None:
+        self._names = names
+        self.msn = 0
+        self.part = 0
+        self.name = names(0)
+        self.next_name = names(1)
+        self.target_duration = 0
+        """Seconds; 0 until the first segment has ended."""
+        self.discontinuity = 0
+        """Discontinuities so far, that before the open segment included."""
+        self.segment_flags = PartFlags.NONE
+        self._discontinuity_due = False
+
+    def resume(self, last: PartHeader) -> None:
+        """The place behind `last`."""
+        self.msn, self.part = last.msn, last.part
+        self.name, self.next_name = last.name, last.next_name
+        self.target_duration = last.target_duration
+        self.discontinuity = last.discontinuity
+        self.segment_flags = last.flags & PartFlags.DISCONTINUITY
+        self._discontinuity_due = last.checkpoint.resync
+        if last.flags & PartFlags.LAST:
+            self.close_segment()
+        elif not last.flags & PartFlags.END:
+            self.part += 1
+
+    def break_timeline(self) -> None:
+        """The next segment begins with a discontinuity, if there is anything before it."""
+        self._discontinuity_due |= self.msn > 0 or self.part > 0
+
+    def open_segment(self) -> None:
+        """A segment begins."""
+        self.segment_flags = PartFlags.NONE
+        if self._discontinuity_due:
+            self._discontinuity_due = False
+            self.discontinuity += 1
+            self.segment_flags = PartFlags.DISCONTINUITY
+
+    def close_segment(self) -> None:
+        """The next part is the first of the next segment."""
+        self.msn += 1
+        self.part = 0
+        self.name, self.next_name = self.next_name, self._names(self.msn + 1)
+
+    def fix_target_duration(self, segment_ms: int) -> None:
+        """The first segment, which lasted so long, fixes EXT-X-TARGETDURATION for ever."""
+        if not self.target_duration:
+            seconds = -((ROUNDING_MS - segment_ms) // 1000)
+            self.target_duration = min(TARGET_DURATION_MAX_S, max(TARGET_DURATION_MIN_S, seconds))

@@ -1,0 +1,461 @@
+"""Tag messages in, CMAF parts out: where parts and segments end, and when they are (DESIGN.md §4).
+
+Sans-I/O and exact: the output depends only on the messages, so a worker that resumes from any part's
+checkpoint cuts the same parts. The leading track (video where there is video) decides. The leading
+frame read last is held back until the next one tells how long it lasts. Rules of state:
+
+- nothing is cut before a key frame of known codec headers; `_synced` says that we are behind one;
+- `_segment_start` is None between segments; within them `_part` holds at least one leading frame,
+  but for the moment after resuming;
+- `_flush` ends the open segment with what there is, for anything that breaks the timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bus_schemas.limits import ACCESS_UNIT_MAX
+from bus_schemas.parts import PART_TARGET_US, Checkpoint, InitHeader, PartFlags, PartHeader
+from bus_schemas.tags import TagFlags, TagHeader
+from media.av_tags import (
+    AAC_HEADER_SIZE,
+    AUDIO_CODEC_AAC,
+    AVC_HEADER_SIZE,
+    VIDEO_CODEC_AVC,
+    FrameType,
+    PacketType,
+)
+from media.flv import TagType
+from media.script import ScriptError, read_numbers
+from workers.transmux.clocks import AudioClock, ProgramClock
+from workers.transmux.numbering import TARGET_DURATION_MAX_S, Numbering
+from workers.transmux.open_part import OpenPart, Position
+from workers.transmux.tag_reader import read_tags
+from workers.transmux.tracks import Tracks, from_init, read_headers
+
+SEGMENT_MIN_MS: Final = 2_000
+"""A segment ends at the first key frame after this."""
+JITTER_MS: Final = 20
+"""Timestamps are rounded, and capture clocks jitter: so far a segment may miss 2 s or 10 s."""
+OVERRUN_MS: Final = 490
+"""RFC 8216bis 4.4.3.1 compares rounded durations: so late may a key frame be before we cut without one."""
+LEAD_SILENCE_MS: Final = 3_000
+"""Video that pauses so long beside audio: the segment ends, and the next waits for a key frame."""
+SEAM_MS: Final = 100
+"""How far the first tag of an epoch may lie before the last of the one before on the same timeline: audio."""
+SILENCE_MAX_MS: Final = 60_000
+"""A longer hole in DTS between two epochs is another timeline."""
+PART_SIZE_MAX: Final = ACCESS_UNIT_MAX
+"""A part must fit one bus message; one access unit always does."""
+_PART_FULL_PERCENT: Final = 85
+_FRAMES: Final = frozenset(
+    {FrameType.KEY, FrameType.INTER, FrameType.DISPOSABLE_INTER, FrameType.GENERATED_KEY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InitReady:
+    """An init segment that the parts after it need."""
+
+    header: InitHeader
+    body: bytes
+
+    def message(self) -> bytes:
+        """As it goes on the bus."""
+        return self.header.pack() + self.body
+
+
+@dataclass(frozen=True, slots=True)
+class PartReady:
+    """A part, or with `PartFlags.END` the end."""
+
+    header: PartHeader
+    body: bytes
+
+    def message(self) -> bytes:
+        """As it goes on the bus."""
+        return self.header.pack() + self.body
+
+
+Output = InitReady | PartReady
+
+
+class Segmenter:
+    """One rendition of one stream. `names` gives 16 unguessable hexadecimal digits for a media sequence."""
+
+    def __init__(
+        self,
+        *,
+        job_epoch: int,
+        writer: int,
+        names: Callable[[int], str],
+        last: PartHeader | None = None,
+        init: InitHeader | None = None,
+    ) -> None:
+        """Start afresh, or behind `last` with the init segment it needs.
+
+        `init` without `last` only says which number was taken. Raises `AvcError` or `AacError`.
+        """
+        self.wants_headers = False
+        """The codec headers of these tags were not seen: `learn_headers` takes those in `live.header.{stream}`."""
+        self.dropped_frames = 0
+        """Frames that could not be packaged: before a key frame, after a loss, or of an unknown codec."""
+        self.ended = False
+        """The epoch was ended on purpose, and END was put out."""
+        self.epoch = 0
+        """Of the tags read last; 0 before any."""
+        self._job_epoch = job_epoch
+        self._writer = writer
+        self._out: list[Output] = []
+        self._place = Numbering(names)
+        self._program = ProgramClock()
+        self._set_tracks(Tracks())
+        self._init = init.init if init else 0
+        self._init_announced = False
+        self._generation = 0
+        self._next_sequence: int | None = None
+        self._skip_tags = 0
+        self._synced = False
+        self._segment_start: int | None = None
+        self._part = OpenPart()
+        self._lead_time = 0
+        self._cut_until_ms = 0
+        self._arrival_offset = 0
+        self._live_sequence = 0
+        self._sequence = 0
+        if last:
+            self._resume(last, init)
+
+    def push(self, header: TagHeader, message: bytes, live_sequence: int) -> list[Output]:
+        """Take one message of `LIVE` (`header` is the one in front of it) and give what it completes.
+
+        Messages already taken, or cut before resuming, give nothing. Raises `FlvError` for a body that is
+        not FLV, and has then taken nothing of it.
+        """
+        out: list[Output] = []
+        self._out = out
+        tags = read_tags(message)
+        if not self._admit(header, live_sequence):
+            return out
+        first, self._skip_tags = self._skip_tags, 0
+        if not first:
+            self._heed_flags(header, tags)
+        if header.flags & TagFlags.END:
+            self._end()
+            return out
+        if self.wants_headers:
+            self.dropped_frames += len(tags)
+            return out
+        dts_base = header.dts_ms
+        self._arrival_offset = header.arrival_us - dts_base * 1000
+        for index in range(first, len(tags)):
+            kind, timestamp, data = tags[index]
+            # A tag holds 32 bits of the time; the header has them all.
+            dts = dts_base + ((timestamp - dts_base + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+            if kind == TagType.VIDEO:
+                self._push_video(max(dts, 0), data, index)
+            elif kind == TagType.AUDIO:
+                self._push_audio(max(dts, 0), data, index)
+            elif kind == TagType.SCRIPT:
+                self._push_script(data)
+        return out
+
+    def learn_headers(self, header: TagHeader, message: bytes) -> bool:
+        """Take the codec headers kept in `live.header.{stream}`; True if they are those wanted.
+
+        Before the first message of `LIVE` they are taken as they are. Raises `FlvError`.
+        """
+        tags = read_tags(message)
+        if self.epoch:
+            current = header.epoch == self.epoch and header.generation == self._generation
+            if not self.wants_headers or not current:
+                return False
+        self.epoch = header.epoch
+        self._generation = header.generation
+        self._change_tracks(read_headers(((kind, data) for kind, _, data in tags), Tracks()))
+        self.wants_headers = False
+        return True
+
+    def _resume(self, last: PartHeader, init: InitHeader | None) -> None:
+        at = last.checkpoint
+        self.epoch, self._generation = last.epoch, last.generation
+        self._next_sequence, self._skip_tags = at.sequence, at.tag
+        self._init = max(last.init, self._init)
+        self._place.resume(last)
+        self._program.resume(at.pdt_offset_us, at.clock_target_us)
+        self._cut_until_ms = (last.dts_ms * 1000 + last.duration_us) // 1000
+        if last.flags & PartFlags.END:
+            self.ended = True
+            return
+        if init and init.init == last.init:
+            self._set_tracks(from_init(init))
+            self._init_announced = True
+            self._synced = not at.resync
+        else:
+            self.wants_headers = True
+            self._place.break_timeline()
+        self._audio.due = at.audio_ticks
+        if last.flags & PartFlags.LAST:
+            self._program.close_segment()
+        elif self._synced:
+            self._segment_start = at.segment_start
+        else:
+            self._place.close_segment()
+
+    def _admit(self, header: TagHeader, live_sequence: int) -> bool:
+        """Whether the message is new to us; settles what lies between it and the one before."""
+        expected = self._next_sequence
+        if header.epoch != self.epoch:
+            if header.epoch < self.epoch:
+                return False
+            self._live_sequence, self._sequence = live_sequence, expected or 0
+            self._begin_epoch(header)
+        elif self.ended:
+            return False
+        elif expected is not None and header.sequence != expected:
+            if header.sequence < expected:
+                return False
+            self._live_sequence, self._sequence = live_sequence, expected
+            self._skip_tags = 0
+            self._flush(resync=True)
+        self._live_sequence, self._sequence = live_sequence, header.sequence
+        self._next_sequence = header.sequence + 1
+        return True
+
+    def _begin_epoch(self, header: TagHeader) -> None:
+        self._flush()
+        # A publisher who comes back within the grace period goes on with the timeline, the silence in it.
+        silence_ms = header.dts_ms - self._cut_until_ms
+        if self.ended or not -SEAM_MS <= silence_ms <= SILENCE_MAX_MS:
+            self._break_timeline()
+        self._program.restart()
+        self._skip_tags = 0
+        self.ended = False
+        self.epoch = header.epoch
+        self._generation = header.generation
+        self.wants_headers = not header.flags & TagFlags.HEADER
+
+    def _heed_flags(self, header: TagHeader, tags: list[tuple[int, int, memoryview]]) -> None:
+        if header.flags & TagFlags.DISCONTINUITY:
+            self._flush()
+            self._break_timeline()
+            self._program.restart()
+        if header.flags & TagFlags.HEADER:
+            self._change_tracks(read_headers(((kind, data) for kind, _, data in tags), Tracks()))
+            self.wants_headers = False
+        elif header.generation != self._generation:
+            self._flush(resync=True)
+            self.wants_headers = True
+        self._generation = header.generation
+
+    def _break_timeline(self) -> None:
+        self._place.break_timeline()
+        self._audio.due = -1
+        self._lead_time = 0
+
+    def _change_tracks(self, tracks: Tracks) -> None:
+        if tracks.same_as(self._tracks):
+            return
+        self._flush()
+        self._place.break_timeline()
+        self._set_tracks(tracks)
+        self._init_announced = False
+
+    def _set_tracks(self, tracks: Tracks) -> None:
+        self._tracks = tracks
+        self._scale = tracks.timescale
+        self._target = PART_TARGET_US * self._scale // 1_000_000
+        self._has_video = tracks.video is not None
+        self._has_audio = tracks.audio is not None
+        self._audio = (
+            AudioClock(tracks.audio.sample_rate, tracks.audio.frame_samples)
+            if tracks.audio
+            else AudioClock(1, 1)
+        )
+
+    def _push_video(self, dts: int, data: memoryview, index: int) -> None:
+        if len(data) <= AVC_HEADER_SIZE:
+            return  # a command, or nothing at all
+        first = data[0]
+        frame_type = first >> 4
+        if first & 0x8F != VIDEO_CODEC_AVC or frame_type not in _FRAMES or not self._has_video:
+            self.dropped_frames += 1
+            return
+        if data[1] != PacketType.FRAME:
+            return
+        composition = int.from_bytes(data[2:5], "big", signed=True)
+        key = frame_type == FrameType.KEY
+        at = self._position(index)
+        self._push_leading(max(dts, self._lead_time), composition, key, data[AVC_HEADER_SIZE:], at)
+
+    def _push_audio(self, dts: int, data: memoryview, index: int) -> None:
+        if len(data) <= AAC_HEADER_SIZE:
+            return
+        if data[0] >> 4 != AUDIO_CODEC_AAC or not self._has_audio:
+            self.dropped_frames += 1
+        elif data[1] != PacketType.FRAME:
+            return
+        elif not self._has_video:
+            at = self._position(index)
+            self._push_leading(self._audio.next(dts), 0, True, data[AAC_HEADER_SIZE:], at)
+        elif not self._part.times:
+            self.dropped_frames += 1  # no key frame yet
+        elif dts - self._lead_time > LEAD_SILENCE_MS:
+            self._flush(resync=True, tag=index)
+            self.dropped_frames += 1
+        else:
+            self._part.add_audio(self._audio.next(dts), data[AAC_HEADER_SIZE:])
+
+    def _push_script(self, data: memoryview) -> None:
+        try:
+            name, numbers = read_numbers(data)
+        except ScriptError:
+            return
+        if name == "onClock":
+            self._program.announce(numbers.get("dts", -1.0), numbers.get("pdt", -1.0))
+
+    def _position(self, tag: int) -> Position:
+        return Position(self._live_sequence, self._sequence, tag, self._audio.due, self._program.target_us)
+
+    def _push_leading(self, time: int, composition: int, key: bool, data: memoryview, at: Position) -> None:
+        if self._part.times:
+            self._close_before(time, key, len(data), at)
+        elif not self._synced:
+            if not key:
+                self.dropped_frames += 1
+                return
+            self._synced = True
+        if self._segment_start is None:
+            self._open_segment(time)
+        self._part.add_leading(time, composition, key, data, at)
+        self._lead_time = time if self._has_video else 0
+
+    def _close_before(self, time: int, key: bool, size: int, at: Position) -> None:
+        """Close the part, and the segment, that end where this frame begins."""
+        target = self._target
+        if time - self._part.times[0] > target and len(self._part.times) > 1:
+            # The frame before was let in on the guess that it lasts as long as the one before it.
+            rest, rest_at = self._part.split_last()
+            self._close(rest.times[0], rest_at)
+            self._part = rest
+        part = self._part
+        duration = time - part.times[0]
+        step = time - part.times[-1]
+        if self._ends_segment(time, step, key):
+            self._close(time, at, PartFlags.LAST)
+            self._end_segment()
+        elif (
+            duration > target
+            or (duration + step > target and duration * 100 >= target * _PART_FULL_PERCENT)
+            or part.size + size > PART_SIZE_MAX
+        ):
+            self._close(time, at)
+
+    def _ends_segment(self, time: int, step: int, key: bool) -> bool:
+        scale = self._scale
+        elapsed = time - (self._segment_start or 0)
+        if key and elapsed * 1000 >= (SEGMENT_MIN_MS - JITTER_MS) * scale:
+            return True
+        limit = self._place.target_duration
+        if 0 < limit < TARGET_DURATION_MAX_S:
+            return (elapsed + step) * 1000 > (limit * 1000 + OVERRUN_MS) * scale
+        return (elapsed + step) * 1000 > (TARGET_DURATION_MAX_S * 1000 + JITTER_MS) * scale
+
+    def _open_segment(self, time: int) -> None:
+        self._segment_start = time
+        self._program.open_segment(self._arrival_offset)
+        self._place.open_segment()
+        if not self._init_announced:
+            self._init_announced = True
+            self._init += 1
+            header = self._tracks.header(
+                init=self._init, epoch=self.epoch, generation=self._generation, name=self._place.name
+            )
+            self._out.append(InitReady(header, self._tracks.init_segment()))
+
+    def _end_segment(self) -> None:
+        self._segment_start = None
+        self._place.close_segment()
+        self._program.close_segment()
+
+    def _flush(self, *, resync: bool = False, tag: int = 0) -> None:
+        """End the open segment with the frames there are; after it nothing is cut before a key frame.
+
+        The tags that are not cut yet begin at `tag` of this message. `resync`: some before them were lost.
+        """
+        times = self._part.times
+        self._synced = False
+        if times:
+            if not self._has_video:
+                duration = self._audio.frame_samples
+            else:
+                duration = times[-1] - times[-2] if len(times) > 1 else self._tracks.frame_ms
+            self._close(times[-1] + duration, self._position(tag), PartFlags.LAST, resync=resync)
+        if self._segment_start is not None:
+            self._end_segment()
+        if resync:
+            self._place.break_timeline()
+
+    def _close(
+        self, end: int, at: Position, flags: PartFlags = PartFlags.NONE, *, resync: bool = False
+    ) -> None:
+        """Put out the open part, which lasts until `end`; the tags after it begin at `at`."""
+        part, place, scale = self._part, self._place, self._scale
+        segment_start = self._segment_start or 0
+        last = bool(flags & PartFlags.LAST)
+        if last:
+            place.fix_target_duration((end - segment_start) * 1000 // scale)
+        if part.keys[0]:
+            flags |= PartFlags.INDEPENDENT
+        start_us = part.times[0] * 1_000_000 // scale
+        sequence = place.msn * 1024 + place.part + 1  # grows without being remembered
+        body = part.pack(sequence, end, self._audio.frame_samples, video=self._has_video)
+        duration_us = end * 1_000_000 // scale - start_us
+        checkpoint = self._checkpoint(at, -1 if last else segment_start, resync=resync)
+        self._out.append(
+            PartReady(self._header(flags | place.segment_flags, start_us, duration_us, checkpoint), body)
+        )
+        self._part = OpenPart()
+        self._cut_until_ms = end * 1000 // scale
+        place.part += 1
+
+    def _end(self) -> None:
+        self._flush()
+        self.ended = True
+        checkpoint = self._checkpoint(self._position(0), -1)
+        self._out.append(PartReady(self._header(PartFlags.END, 0, 0, checkpoint), b""))
+
+    def _checkpoint(self, at: Position, segment_start: int, *, resync: bool = False) -> Checkpoint:
+        return Checkpoint(
+            job_epoch=self._job_epoch,
+            writer=self._writer,
+            live_sequence=at.live_sequence,
+            sequence=at.sequence,
+            tag=at.tag,
+            resync=resync,
+            segment_start=segment_start,
+            audio_ticks=at.audio_ticks,
+            pdt_offset_us=self._program.offset_us,
+            clock_target_us=at.clock_target_us,
+        )
+
+    def _header(self, flags: PartFlags, dts_us: int, duration_us: int, checkpoint: Checkpoint) -> PartHeader:
+        place = self._place
+        return PartHeader(
+            flags=flags,
+            msn=place.msn,
+            part=place.part,
+            duration_us=duration_us,
+            target_duration=place.target_duration,
+            generation=self._generation,
+            init=self._init,
+            discontinuity=place.discontinuity,
+            dts_ms=dts_us // 1000,
+            pdt_us=self._program.offset_us + dts_us,
+            epoch=self.epoch,
+            name=place.name,
+            next_name=place.next_name,
+            checkpoint=checkpoint,
+        )
