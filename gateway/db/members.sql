@@ -1,0 +1,49 @@
+-- name: find
+SELECT m.user_id, m.role, m.state, m.added, m.removed, m.joined_at,
+       u.username, u.role AS site_role, u.state AS site_state, u.guest,
+       r.id AS room_id, r.name AS room_name, r.hidden, r.password_hash IS NOT NULL AS has_password,
+       r.creator_id, c.username AS creator_username, r.settings, r.created_at AS room_created_at
+FROM members m JOIN users u ON u.id = m.user_id JOIN rooms r ON r.id = m.room JOIN users c ON c.id = r.creator_id
+WHERE m.room = $1 AND m.user_id = $2
+
+-- name: lock
+SELECT m.user_id, m.role, m.state, m.added, m.removed, m.joined_at,
+       u.username, u.role AS site_role, u.state AS site_state, u.guest,
+       r.id AS room_id, r.name AS room_name, r.hidden, r.password_hash IS NOT NULL AS has_password,
+       r.creator_id, c.username AS creator_username, r.settings, r.created_at AS room_created_at
+FROM members m JOIN users u ON u.id = m.user_id JOIN rooms r ON r.id = m.room JOIN users c ON c.id = r.creator_id
+WHERE m.room = $1 AND m.user_id = $2
+FOR UPDATE OF m
+
+-- name: page
+SELECT m.user_id, m.role, m.state, m.added, m.removed, m.joined_at,
+       u.username, u.role AS site_role, u.state AS site_state, u.guest,
+       r.id AS room_id, r.name AS room_name, r.hidden, r.password_hash IS NOT NULL AS has_password,
+       r.creator_id, c.username AS creator_username, r.settings, r.created_at AS room_created_at
+FROM members m JOIN users u ON u.id = m.user_id JOIN rooms r ON r.id = m.room JOIN users c ON c.id = r.creator_id
+WHERE m.room = $1 AND (m.joined_at, m.user_id) > ($2, $3)
+ORDER BY m.joined_at, m.user_id
+LIMIT $4
+
+-- name: guests
+SELECT m.user_id, m.role, m.state, m.added, m.removed, m.joined_at,
+       u.username, u.role AS site_role, u.state AS site_state, u.guest,
+       r.id AS room_id, r.name AS room_name, r.hidden, r.password_hash IS NOT NULL AS has_password,
+       r.creator_id, c.username AS creator_username, r.settings, r.created_at AS room_created_at
+FROM members m JOIN users u ON u.id = m.user_id JOIN rooms r ON r.id = m.room JOIN users c ON c.id = r.creator_id
+WHERE m.room = $1 AND m.role = 'guest' AND m.state = 'active'
+ORDER BY m.joined_at, m.user_id
+
+-- name: count
+SELECT count(*) FROM members WHERE room = $1 AND state <> 'banned'
+
+-- name: add
+INSERT INTO members (room, user_id, role, joined_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+RETURNING true
+
+-- name: change
+UPDATE members SET role = $3, state = $4, added = $5, removed = $6 WHERE room = $1 AND user_id = $2
+
+-- name: remove
+DELETE FROM members WHERE room = $1 AND user_id = $2 RETURNING true

@@ -1,0 +1,1 @@
+"""Delivery of live streams: HTTP-FLV and LL-HLS."""

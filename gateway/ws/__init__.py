@@ -1,0 +1,1 @@
+"""The socket (DESIGN.md §8): frames, sessions, rooms' channels, presence."""

@@ -1,0 +1,268 @@
+"""Frames of `matinee.v1` (DESIGN.md §8): what clients may send, and how answers are written. Pure.
+
+A frame from a client is parsed and validated in one pass, strictly: a number is no string, a flag is
+no number. What a client reads is framed here too (RFC 6455, 5.2): a server's frames carry no mask, so
+one event is one `bytes` for every socket of a room.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json, to_json
+
+from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.limits import (
+    CHAT_MAX,
+    CLIENT_ID_MAX,
+    DANMAKU_MAX,
+    PASSWORD_MAX,
+    RATE_MAX,
+    RATE_MIN,
+)
+from bus_schemas.messages.base import Id
+from bus_schemas.messages.room import DanmakuMode, DanmakuSize
+from bus_schemas.messages.shapes import PlaybackMode, PlaybackState
+
+SUBPROTOCOL: Final = "matinee.v1"
+BEARER_PREFIX: Final = "bearer."
+
+CLOSE_UNAUTHENTICATED: Final = 4001
+CLOSE_TOO_SLOW: Final = 4008
+CLOSE_GOING_AWAY: Final = 4012
+CLOSE_NOT_TEXT: Final = 1003
+CLOSE_ABUSIVE: Final = 1008
+
+TOKEN_MAX: Final = 8_192
+FRAME_ID_MAX: Final = 64
+ERRORS_SHOWN: Final = 3
+
+FrameId = (
+    Annotated[str, StringConstraints(min_length=1, max_length=FRAME_ID_MAX)]
+    | Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
+)
+"""Chosen by the client, given back as it came; the stream's epoch has the same form."""
+ClientId = Annotated[
+    str, StringConstraints(min_length=1, max_length=CLIENT_ID_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+Position = Annotated[float, Field(ge=0, lt=1e12, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+_WANTED: Final = {"seek": "position", "rate": "rate", "select": "item", "mode": "mode"}
+_PLAIN_OR_NUMBER: Final = frozenset({"id", "epoch"})
+
+
+class ClientFrame(BaseModel):
+    """What every frame may carry; unknown fields are ignored, so that clients may be newer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    id: FrameId | None = None
+
+
+class Join(ClientFrame):
+    """Enter a room on this socket; `after` and `epoch` resume where another socket ended."""
+
+    type: Literal["join"]
+    room: Id
+    password: Annotated[str, StringConstraints(max_length=PASSWORD_MAX)] | None = None
+    after: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
+    epoch: FrameId | None = None
+
+
+class Leave(ClientFrame):
+    """Leave the room on this socket; the membership stays."""
+
+    type: Literal["leave"]
+    room: Id
+
+
+class PlaybackCommand(BaseModel):
+    """What may be asked of a room's playback: the body of `POST playback`, and of the frame."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    action: Literal["play", "pause", "seek", "rate", "select", "next", "previous", "mode"]
+    position: Position | None = None
+    rate: Rate | None = None
+    item: Id | None = None
+    mode: PlaybackMode | None = None
+    revision: Annotated[int, Field(ge=0, lt=1 << 53)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Seek wants a position, rate a rate, select an item, mode a mode."""
+        wanted = _WANTED.get(self.action)
+        if wanted is not None and getattr(self, wanted) is None:
+            names = {"action": self.action, "wanted": wanted}
+            raise PydanticCustomError("incomplete", "{action} wants {wanted}", names)
+        return self
+
+
+class Playback(PlaybackCommand, ClientFrame):
+    """A playback command, because a person acted."""
+
+    type: Literal["playback"]
+    room: Id
+
+
+class Report(ClientFrame):
+    """How a player keeps to the room. Shown to the others; it moves nobody."""
+
+    type: Literal["report"]
+    room: Id
+    item: Id | None = None
+    position: Number | None = None
+    playing: bool = False
+    buffering: bool = False
+    rate: Number | None = None
+    rtt: Number | None = None
+    drift_ms: Number | None = None
+
+
+class Chat(ClientFrame):
+    """A chat message; the same `client_id` again is the same message."""
+
+    type: Literal["chat"]
+    room: Id
+    client_id: ClientId
+    text: Annotated[str, StringConstraints(min_length=1, max_length=CHAT_MAX)]
+    reply_to: Id | None = None
+
+
+class Danmaku(ClientFrame):
+    """A line over the picture."""
+
+    type: Literal["danmaku"]
+    room: Id
+    client_id: ClientId
+    text: Annotated[str, StringConstraints(min_length=1, max_length=DANMAKU_MAX)]
+    color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    mode: DanmakuMode = DanmakuMode.SCROLL
+    size: DanmakuSize = DanmakuSize.NORMAL
+
+
+class Time(ClientFrame):
+    """A sample of the clocks: answered with t0 as it came, t1 received, t2 sent (epoch ms)."""
+
+    type: Literal["time"]
+    t0: int | Number
+    """Whatever clock the client keeps."""
+
+
+class Auth(ClientFrame):
+    """A fresher token of the same user."""
+
+    type: Literal["auth"]
+    token: Annotated[str, StringConstraints(min_length=1, max_length=TOKEN_MAX)]
+
+
+class Ping(ClientFrame):
+    """Answered by `pong`."""
+
+    type: Literal["ping"]
+
+
+AnyFrame = Join | Leave | Playback | Report | Chat | Danmaku | Time | Auth | Ping
+FRAME_TYPES: Final = ("join", "leave", "playback", "report", "chat", "danmaku", "time", "auth", "ping")
+
+_FRAMES: Final[TypeAdapter[AnyFrame]] = TypeAdapter(Annotated[AnyFrame, Field(discriminator="type")])
+_ID: Final[TypeAdapter[str | int]] = TypeAdapter(FrameId, config=ConfigDict(strict=True))
+
+
+class FrameError(Exception):
+    """A frame that cannot be taken: why, and the id to answer to, where it has one."""
+
+    def __init__(self, why: Refused, frame_id: str | int | None) -> None:
+        super().__init__(why.detail)
+        self.why = why
+        self.frame_id = frame_id
+
+
+def parse(text: str) -> AnyFrame:
+    """The frame; raises `FrameError` with code `invalid` for anything that is none."""
+    try:
+        return _FRAMES.validate_json(text)
+    except ValidationError as exc:
+        raise FrameError(as_refused(exc), _id_of(text)) from None
+
+
+def as_refused(exc: ValidationError) -> Refused:
+    """What is wrong, with path and sentence: code `invalid`."""
+    errors = exc.errors(include_url=False, include_context=False, include_input=False)
+    listed = list({detail["path"]: detail for detail in map(_detail, errors)}.values())
+    shown = "; ".join(f"{e['path']}: {e['detail']}".removeprefix(": ") for e in listed[:ERRORS_SHOWN])
+    return Refused(ErrorCode.INVALID, shown, errors=listed)
+
+
+def _detail(error: ErrorDetails) -> dict[str, str]:
+    if error["type"] == "union_tag_not_found":
+        return {"path": "type", "detail": "every frame has a type"}
+    if error["type"] == "union_tag_invalid":
+        return {"path": "type", "detail": f"the types of frames are {', '.join(FRAME_TYPES)}"}
+    if error["type"] == "json_invalid":
+        return {"path": "", "detail": "this is not JSON"}
+    # The first step of a tagged union's path is the tag itself.
+    path = [str(step) for step in error["loc"]]
+    if path and path[0] in FRAME_TYPES:
+        path = path[1:]
+    if path and path[0] in _PLAIN_OR_NUMBER:
+        return {"path": path[0], "detail": f"a string of 1 to {FRAME_ID_MAX} characters, or a whole number"}
+    return {"path": ".".join(path), "detail": error["msg"]}
+
+
+def _id_of(text: str) -> str | int | None:
+    try:
+        found = from_json(text)
+        return _ID.validate_python(found.get("id")) if isinstance(found, dict) else None
+    except ValueError:
+        return None
+
+
+def frame(payload: bytes, opcode: int = 0x1) -> bytes:
+    """One unmasked, unfragmented frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 1 << 16:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def text_frame(message: dict[str, Any]) -> bytes:
+    """A JSON text frame, ready for any socket."""
+    return frame(to_json(message))
+
+
+def answer(kind: str, frame_id: str | int | None, **fields: Any) -> bytes:
+    """A frame that answers one of the client's, carrying its id where it had one."""
+    if frame_id is None:
+        return text_frame({"type": kind, **fields})
+    return text_frame({"type": kind, "id": frame_id, **fields})
+
+
+def error(frame_id: str | int | None, why: Refused) -> bytes:
+    """`error {id, code, detail, retry_after?, state?}`."""
+    fields: dict[str, Any] = {"code": why.code.value, "detail": why.detail}
+    if why.retry_after is not None:
+        fields["retry_after"] = why.retry_after
+    if why.state is not None:
+        fields["state"] = why.state
+    return answer("error", frame_id, **fields)
+
+
+def state_json(state: PlaybackState) -> dict[str, Any]:
+    """The state as clients see it."""
+    return state.model_dump(mode="json")
