@@ -21,6 +21,7 @@ from bus_schemas.messages.room import (
     PlaybackRequested,
     RoomEvent,
 )
+from bus_schemas.messages.server import DeliveriesExhausted
 from bus_schemas.parts import InitHeader, PartHeader
 from bus_schemas.tags import TagHeader
 
@@ -92,6 +93,14 @@ DANMAKU_OUT: Final = _s("out.danmaku.{room}", DanmakuPosted, None, "republish", 
 REPLY: Final = _s("reply.{node}.{id}", CommandReply, None, "sync chat", "gateway")
 AUDIT: Final = _s("audit.{category}", AuditRecorded, "AUDIT", "gateway ops", "ops")
 DLQ: Final = _s("dlq.{stream}", DeadLetter, "DLQ", "sync chat transmux gateway", "ops")
+
+DELIVERIES_EXHAUSTED: Final = _s(
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}",
+    DeliveriesExhausted,
+    "ADVISORIES",
+    "republish",
+    "sync chat",
+)
 
 SUBJECTS: Final[tuple[Subject[Any], ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Subject)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from bus_schemas.subjects import Subject
+from bus_schemas.messages.base import TOKEN_PATTERN
+from bus_schemas.messages.room import CommandReply
+from bus_schemas.subjects import REPLY, Subject
 from runtime import trace
 from runtime.bus import Bus
 
@@ -14,6 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 
 MSG_ID = "Nats-Msg-Id"
 STREAM = "Nats-Expected-Stream"
+_REPLY: Final = re.compile(REPLY.pattern.replace(".", r"\.").replace("*", TOKEN_PATTERN))
 
 
 def headers_for(subject: Subject[M], msg_id: str | None = None) -> dict[str, str]:
@@ -35,3 +39,11 @@ async def emit(bus: Bus, subject: Subject[M], message: M, *, msg_id: str | None 
         await bus.nc.publish(where, body, headers=headers)
         return 0
     return (await bus.js.publish(where, body, headers=headers)).seq
+
+
+async def answer(bus: Bus, reply_subject: str | None, reply: CommandReply) -> None:
+    """Answer a command where its sender waits, if it said where; a place that is no reply subject gets nothing."""
+    if reply_subject is not None and _REPLY.fullmatch(reply_subject):
+        await bus.nc.publish(
+            reply_subject, reply.model_dump_json(exclude_none=True).encode(), headers=headers_for(REPLY)
+        )
