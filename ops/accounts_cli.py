@@ -73,9 +73,7 @@ def set_role(username: str, role: str, *, data: Data = data_directory.DEFAULT) -
 def _password(*, generate: bool) -> str:
     if generate:
         return new_secret()[:20]
-    if not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = getpass.getpass("Password: ")
+    asked = sys.stdin.isatty()
+    password = getpass.getpass("Password: ") if asked else sys.stdin.readline().rstrip("\r\n")
     accounts.check_password(password)
     return password

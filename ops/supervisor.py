@@ -126,7 +126,9 @@ class Supervisor:
         self._write_ready_file()
         await self._announce(self._ready)
         if self._options.demo:
-            self._demo = self._workshop.demo(self._ready.http, self._ready.rtmp)
+            self._demo = self._workshop.demo(
+                self._ready.http, self._ready.rtmp, self._options.data / "demo.json"
+            )
             await self._demo.start(asyncio.get_running_loop().time())
             self._note_children()
         return True

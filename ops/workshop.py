@@ -96,10 +96,10 @@ class Workshop:
             if one.kind == "gateway" and one.child.pid is not None
         ]
 
-    def demo(self, http: str, rtmp: str) -> Child:
-        """The publisher of the test picture."""
+    def demo(self, http: str, rtmp: str, memory: Path) -> Child:
+        """The publisher of the test picture, which remembers its room in a file."""
         environment = python_environment(self.inherited)
-        launch = Launch("demo", command_of("ops.demo", http, rtmp), Path.cwd(), environment)
+        launch = Launch("demo", command_of("ops.demo", http, rtmp, str(memory)), Path.cwd(), environment)
         return Child("demo", lambda: launch, "inherit")
 
 
