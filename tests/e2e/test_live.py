@@ -1,0 +1,82 @@
+"""Somebody publishes: it is seen over FLV, over LL-HLS and in a browser."""
+
+import asyncio
+import itertools
+
+import av
+import pytest
+
+from tests.e2e.people import browser, encoder, page_of, person, until_live
+from tests.stack import MatineeStack
+
+pytestmark = pytest.mark.e2e
+
+
+def _decode(url: str, frames: int) -> tuple[list[float], int]:
+    """Presentation times of so many video frames, and how many audio frames came with them."""
+    times: list[float] = []
+    sounds = 0
+    with av.open(url, timeout=15) as source:
+        for frame in source.decode(video=0, audio=0):
+            if isinstance(frame, av.VideoFrame):
+                times.append(float(frame.time))
+            else:
+                sounds += 1
+            if len(times) >= frames:
+                break
+    return times, sounds
+
+
+@pytest.mark.parametrize("path", ["live/{stream}.flv", "live/{stream}/index.m3u8"])
+async def test_a_publish_by_libavformat_is_decoded_by_libavformat(stack: MatineeStack, path: str) -> None:
+    """What ffmpeg publishes, ffmpeg plays, over FLV and over LL-HLS, every frame in its place."""
+    async with person(stack) as ann:
+        made = await ann.call("POST", "streams", {"title": "e2e"})
+        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
+            await until_live(ann, made["stream"])
+            url = f"{stack.http}/{path.format(stream=made['stream'])}"
+
+            times, sounds = await asyncio.to_thread(_decode, url, 60)
+
+    steps = [round((after - before) * 1000) for before, after in itertools.pairwise(times)]
+    assert all(39 <= step <= 41 for step in steps), steps
+    assert sounds > 60
+
+
+@pytest.mark.browser
+async def test_chromium_plays_the_stream_page(stack: MatineeStack, chromium: str) -> None:
+    """A person opens the stream's page and sees a moving picture."""
+    async with person(stack) as ann, browser(chromium) as running:
+        made = await ann.call("POST", "streams", {"title": "e2e"})
+        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
+            await until_live(ann, made["stream"])
+
+            page = await page_of(running, ann, f"/s/{made['stream']}")
+            await page.wait_for_function(
+                "() => (v => v?.videoWidth === 640 && v.currentTime > 0)(document.querySelector('video'))",
+                timeout=15_000,
+            )
+            before = await page.evaluate("document.querySelector('video').currentTime")
+            await asyncio.sleep(2)
+            after = await page.evaluate("document.querySelector('video').currentTime")
+
+    assert 1.0 < after - before < 3.5
+
+
+async def test_a_stream_ends_cleanly_when_its_publisher_does(stack: MatineeStack) -> None:
+    """The end of a publish closes FLV, writes ENDLIST, and the stream is offline for newcomers."""
+    async with person(stack) as ann:
+        made = await ann.call("POST", "streams", {"title": "e2e"})
+        with encoder(f"{stack.rtmp}/{made['stream_key']}", seconds=6):
+            await until_live(ann, made["stream"])
+            playlist = f"{stack.http}/live/{made['stream']}/source/index.m3u8"
+            async with ann.http.get(f"{stack.http}/live/{made['stream']}.flv") as flv:
+                body = await asyncio.wait_for(flv.content.read(), 20)
+            async with ann.http.get(playlist) as answer:
+                text = await answer.text()
+            async with ann.http.get(f"{stack.http}/live/{made['stream']}.flv") as late:
+                refused = await late.json()
+
+    assert len(body) > 100_000
+    assert text.rstrip().endswith("#EXT-X-ENDLIST")
+    assert (late.status, refused["code"]) == (404, "stream_offline")
