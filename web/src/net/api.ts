@@ -1,0 +1,197 @@
+/** The HTTP API, typed. Every failure is a `Problem`. */
+
+import type {
+  ChatMessage,
+  Item,
+  Member,
+  Page,
+  PlaybackState,
+  Room,
+  RoomSettings,
+  Subtitle,
+  User,
+} from "../contract";
+import { forget, freshToken, session, signIn, type TokenAnswer } from "./account";
+import { type FieldError, offline, Problem } from "./problem";
+
+const BASE = "/api/v1/";
+const TIMEOUT_MS = 15_000;
+
+export interface RoomDraft {
+  name: string;
+  password?: string;
+  hidden?: boolean;
+  preset?: "together" | "host_only" | "lecture";
+}
+
+export interface ItemDraft {
+  title?: string;
+  kind: "url" | "live";
+  url?: string;
+  stream?: string;
+  /** Seconds, where the browser could find out. */
+  duration?: number;
+  subtitles?: Subtitle[];
+}
+
+export interface NewStream {
+  stream: string;
+  rtmp_url: string;
+  stream_key: string;
+  item?: Item | null;
+}
+
+export interface StreamInfo {
+  stream?: string;
+  id?: string;
+  title?: string;
+  status?: "live" | "offline";
+  live?: boolean;
+  room?: string | null;
+  urls?: Record<string, string>;
+  token?: string | null;
+  play_token?: string | { token: string; expires_at?: number } | null;
+  expires_at?: number;
+}
+
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+async function send<T>(method: Method, path: string, body: unknown, token: string | null): Promise<T> {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (token !== null) headers.Authorization = `Bearer ${token}`;
+  let response: Response;
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch {
+    throw offline();
+  }
+  const text = await response.text();
+  let value: unknown;
+  try {
+    value = text ? JSON.parse(text) : undefined;
+  } catch {
+    value = undefined;
+  }
+  if (response.ok) return value as T;
+  throw problemOf(response, value);
+}
+
+function problemOf(response: Response, value: unknown): Problem {
+  const given = (typeof value === "object" && value !== null ? value : {}) as {
+    code?: string;
+    detail?: string;
+    title?: string;
+    errors?: FieldError[];
+    state?: PlaybackState;
+    request_id?: string;
+  };
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  return new Problem(
+    given.code ?? (response.status >= 500 ? "unavailable" : "invalid"),
+    given.detail ?? given.title ?? "",
+    response.status,
+    {
+      errors: given.errors,
+      state: given.state,
+      requestId: given.request_id,
+      retryAfter: Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : undefined,
+    },
+  );
+}
+
+const post = (path: string, body: unknown) => send<TokenAnswer>("POST", path, body, null);
+
+/** A token for the socket; `rejected` is one that was refused there. */
+export function accessToken(rejected?: string): Promise<string | null> {
+  return freshToken(post, rejected);
+}
+
+async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
+  const token = await accessToken();
+  try {
+    return await send<T>(method, path, body, token);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401 || token === null) throw error;
+    const renewed = await accessToken(token);
+    if (renewed === null || renewed === token) throw error;
+    return send<T>(method, path, body, renewed);
+  }
+}
+
+function query(values: Record<string, string | number | undefined | null>): string {
+  const pairs = Object.entries(values).filter(([, v]) => v !== undefined && v !== null && v !== "");
+  return pairs.length ? `?${new URLSearchParams(pairs.map(([k, v]) => [k, String(v)]))}` : "";
+}
+
+const seg = encodeURIComponent;
+
+export const api = {
+  register: async (username: string, password: string) =>
+    signIn(await post("auth/register", { username, password })),
+  login: async (username: string, password: string) =>
+    signIn(await post("auth/login", { username, password })),
+  guest: async (nickname: string) => signIn(await post("auth/guest", { nickname })),
+  async logout(): Promise<void> {
+    const current = session.value;
+    try {
+      if (current)
+        await send("POST", "auth/logout", { refresh_token: current.refreshToken }, current.accessToken);
+    } catch {
+      // Out is out, here at least: the token runs off by itself.
+    }
+    forget();
+  },
+
+  me: () => call<User>("GET", "users/me"),
+  rename: (username: string) => call<User>("PATCH", "users/me", { username }),
+  changePassword: (old_password: string, new_password: string) =>
+    call<unknown>("POST", "users/me/password", { old_password, new_password }),
+  deleteAccount: () => call<void>("DELETE", "users/me"),
+
+  createRoom: (draft: RoomDraft) => call<Room>("POST", "rooms", draft),
+  rooms: (search?: string) => call<Page<Room>>("GET", `rooms${query({ query: search, limit: 50 })}`),
+  myRooms: () => call<Page<Room>>("GET", "rooms/mine"),
+  room: (room: string) => call<Room>("GET", `rooms/${seg(room)}`),
+  changeRoom: (
+    room: string,
+    change: { name?: string; password?: string; hidden?: boolean; settings?: RoomSettings },
+  ) => call<Room>("PATCH", `rooms/${seg(room)}`, change),
+  deleteRoom: (room: string) => call<void>("DELETE", `rooms/${seg(room)}`),
+  leave: (room: string) => call<void>("POST", `rooms/${seg(room)}/leave`),
+  members: (room: string, after?: string) =>
+    call<Page<Member>>("GET", `rooms/${seg(room)}/members${query({ after, limit: 200 })}`),
+  kick: (room: string, user: string) => call<void>("DELETE", `rooms/${seg(room)}/members/${seg(user)}`),
+
+  playlist: (room: string, after?: string) =>
+    call<Page<Item>>("GET", `rooms/${seg(room)}/playlist${query({ after, limit: 200 })}`),
+  addItem: (room: string, draft: ItemDraft) => call<Item>("POST", `rooms/${seg(room)}/playlist`, draft),
+  editItem: (room: string, item: string, change: { title?: string; url?: string }) =>
+    call<Item>("PATCH", `rooms/${seg(room)}/playlist/${seg(item)}`, change),
+  removeItem: (room: string, item: string) =>
+    call<void>("DELETE", `rooms/${seg(room)}/playlist/${seg(item)}`),
+  moveItem: (room: string, item: string, before: string | null) =>
+    call<unknown>("POST", `rooms/${seg(room)}/playlist/${seg(item)}/move`, { before }),
+  clearPlaylist: (room: string) => call<void>("DELETE", `rooms/${seg(room)}/playlist`),
+
+  messages: (room: string, before?: string) =>
+    call<Page<ChatMessage>>("GET", `rooms/${seg(room)}/messages${query({ before, limit: 50 })}`),
+  deleteMessage: (room: string, id: string) => call<void>("DELETE", `rooms/${seg(room)}/messages/${seg(id)}`),
+
+  createRoomStream: (room: string, title?: string) =>
+    call<NewStream>("POST", `rooms/${seg(room)}/streams`, title ? { title } : {}),
+  stream: (stream: string) => call<StreamInfo>("GET", `streams/${seg(stream)}`),
+  rotateKey: (stream: string) => call<NewStream>("POST", `streams/${seg(stream)}/rotate-key`),
+};
+
+/** The play token in whatever place a stream's description has it. */
+export function playTokenOf(info: StreamInfo): string | undefined {
+  const { play_token: given } = info;
+  if (typeof given === "string") return given;
+  return given?.token ?? info.token ?? undefined;
+}

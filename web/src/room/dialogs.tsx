@@ -1,0 +1,201 @@
+/** What opens over the room: add a video, go live, invite. */
+
+import type { Signal } from "@preact/signals";
+import { useState } from "preact/hooks";
+import { serverOf, titleOfUrl } from "../format";
+import { api, type ItemDraft, type NewStream } from "../net/api";
+import { sentenceOf } from "../net/problem";
+import { probeDuration } from "../sync/probe";
+import { CopyField, Dialog, Field } from "../ui/basics";
+import type { RoomStore } from "./room_store";
+
+export type DialogName = "none" | "add" | "live" | "invite";
+
+export function Dialogs({ store, dialog }: { store: RoomStore; dialog: Signal<DialogName> }) {
+  const onClose = () => {
+    dialog.value = "none";
+  };
+  switch (dialog.value) {
+    case "add":
+      return <AddVideo store={store} onClose={onClose} />;
+    case "live":
+      return <GoLive store={store} onClose={onClose} />;
+    case "invite":
+      return <Invite store={store} onClose={onClose} />;
+    default:
+      return null;
+  }
+}
+
+function AddVideo({ store, onClose }: { store: RoomStore; onClose: () => void }) {
+  const [url, setUrl] = useState("");
+  const [title, setTitle] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const mayChoose = store.can("CHANGE_CURRENT_MOVIE");
+  const idle = store.state.value?.item == null;
+
+  const add = async (play: boolean) => {
+    const address = url.trim();
+    if (!/^https?:\/\/./i.test(address) && !address.startsWith("/")) {
+      setProblem("That is no web address. It begins with https:// or http://.");
+      return;
+    }
+    setBusy(true);
+    setProblem(null);
+    try {
+      const draft: ItemDraft = { kind: "url", url: address, title: title.trim() || titleOfUrl(address) };
+      const duration = await probeDuration(address);
+      if (duration !== null) draft.duration = duration;
+      const item = await api.addItem(store.id, draft);
+      onClose();
+      if (play) await store.playItem(item.id);
+    } catch (error) {
+      setProblem(sentenceOf(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title="Add a video" onClose={onClose}>
+      <form
+        class="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void add(mayChoose && idle);
+        }}
+      >
+        <Field
+          label="Link to the video"
+          type="text"
+          inputMode="url"
+          value={url}
+          required
+          maxLength={4096}
+          autocomplete="off"
+          placeholder="https://…/film.mp4"
+          hint="A file (MP4, WebM), HLS (.m3u8) or FLV that browsers may fetch."
+          error={problem ?? undefined}
+          onInput={(event) => {
+            setUrl(event.currentTarget.value);
+            setProblem(null);
+          }}
+        />
+        <Field
+          label="Title"
+          value={title}
+          maxLength={200}
+          autocomplete="off"
+          placeholder={url.trim() ? titleOfUrl(url.trim()) : "From the link, unless you give one"}
+          onInput={(event) => setTitle(event.currentTarget.value)}
+        />
+        <div class="row end">
+          {mayChoose && !idle && (
+            <button type="button" disabled={busy || !url.trim()} onClick={() => void add(true)}>
+              Play it now
+            </button>
+          )}
+          <button type="submit" class="primary" disabled={busy || !url.trim()}>
+            {busy ? "Adding…" : mayChoose && idle ? "Add and play" : "Add to the playlist"}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function GoLive({ store, onClose }: { store: RoomStore; onClose: () => void }) {
+  const [title, setTitle] = useState("");
+  const [stream, setStream] = useState<NewStream | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const onSubmit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem(null);
+    try {
+      setStream(await api.createRoomStream(store.id, title.trim()));
+    } catch (error) {
+      setProblem(sentenceOf(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  if (stream === null) {
+    return (
+      <Dialog title="Go live" onClose={onClose}>
+        <form class="stack" onSubmit={(event) => void onSubmit(event)}>
+          <p class="muted">
+            You get an address and a key for OBS, or any encoder that speaks RTMP. Whoever has the key can
+            publish.
+          </p>
+          <Field
+            label="Title"
+            value={title}
+            maxLength={200}
+            placeholder="Live with us"
+            onInput={(event) => setTitle(event.currentTarget.value)}
+          />
+          {problem && (
+            <p class="form-error" role="alert">
+              {problem}
+            </p>
+          )}
+          <button type="submit" class="primary wide" disabled={busy}>
+            {busy ? "Making a key…" : "Get address and key"}
+          </button>
+        </form>
+      </Dialog>
+    );
+  }
+  const live = store.live.value.get(stream.stream) ?? false;
+  const item = stream.item ?? store.items.value.find((known) => known.stream === stream.stream) ?? null;
+  const onScreen = item !== null && store.state.value?.item === item.id;
+  return (
+    <Dialog title="Go live" onClose={onClose}>
+      <div class="stack">
+        <CopyField label="Server" value={serverOf(stream.rtmp_url, stream.stream_key)} />
+        <CopyField label="Stream key" value={stream.stream_key} secret />
+        <p class="muted">
+          In OBS: Settings, Stream, Service “Custom…”. Video H.264, audio AAC, a key frame every 2 seconds.
+        </p>
+        <p class={`live-status${live ? " on" : ""}`} role="status">
+          <i aria-hidden="true" />{" "}
+          {live ? "Your stream has arrived. You are live." : "Waiting for your encoder…"}
+        </p>
+        <div class="row end">
+          <button type="button" onClick={onClose}>
+            Close
+          </button>
+          {item !== null && store.can("CHANGE_CURRENT_MOVIE") && (
+            <button
+              type="button"
+              class="primary"
+              disabled={onScreen}
+              onClick={() => {
+                void store.playItem(item.id);
+                if (live) onClose();
+              }}
+            >
+              {onScreen ? "On the screen" : "Put it on the screen"}
+            </button>
+          )}
+        </div>
+      </div>
+    </Dialog>
+  );
+}
+
+function Invite({ store, onClose }: { store: RoomStore; onClose: () => void }) {
+  return (
+    <Dialog title="Invite" onClose={onClose}>
+      <div class="stack">
+        <p class="muted">
+          {store.room.value?.has_password
+            ? "Whoever has this link and the password can come in."
+            : "Whoever has this link can come in. No account is needed."}
+        </p>
+        <CopyField label="Invite link" value={`${location.origin}/r/${store.id}`} />
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,339 @@
+/**
+ * Keeps one player on the room's line: state, measured position and time in; at most two actions out.
+ *
+ * Pure: no DOM, no clock, no timer. All times are server milliseconds, all positions seconds.
+ */
+
+import { holding, jumps, positionAt, type Timeline } from "./timeline";
+
+/** Within this nothing is done; a correction once begun goes on to `SETTLED_S`, so that it does not flutter. */
+export const DEAD_ZONE_S = 0.02;
+export const SETTLED_S = 0.005;
+export const GENTLE_S = 0.12;
+export const GENTLE_RATE = 0.06;
+export const FIRM_S = 1;
+export const FIRM_RATE = 0.15;
+export const SETTLE_MS = 2_000;
+export const COOL_DOWN_MS = 4_000;
+export const MAX_SEEKS = 3;
+
+/** A gentle correction aims to be done in about this long. */
+const CORRECTION_S = 0.8;
+const RATE_STEP = 0.005;
+const RATE_FLOOR = 0.01;
+const PLAY_RETRY_MS = 1_000;
+/** A pause is only tidied up when the picture really stands elsewhere. */
+const STILL_TOLERANCE_S = 0.03;
+const STILL_TRIES = 2;
+/** After a start or seek the player is only watched for this long: sooner, one measures the pipeline filling. */
+const MEASURE_MS = 200;
+const LANDING_LIMIT_MS = 10_000;
+const LIVE_MARGIN_S = 0.15;
+const NOT_YET_LIMIT_MS = 15_000;
+
+export interface PlayerStatus {
+  /** Seconds on the room's axis (program date-time for live items), now; null while unknown. */
+  position: number | null;
+  paused: boolean;
+  seeking: boolean;
+  /** Playback stopped for want of data. */
+  buffering: boolean;
+  ended: boolean;
+  readyState: number;
+  rate: number;
+  /** What can be sought to, on the room's axis. */
+  earliest: number;
+  latest: number;
+}
+
+export type Action =
+  | { kind: "rate"; rate: number }
+  | { kind: "seek"; to: number }
+  | { kind: "play" }
+  | { kind: "pause" };
+
+export type Phase =
+  /** No item, or free mode. */
+  | "idle"
+  /** In step, or being brought into step. */
+  | "following"
+  | "paused"
+  /** Waiting for a start that lies ahead. */
+  | "holding"
+  /** Waiting for data. */
+  | "waiting"
+  /** The room is at a moment that has not arrived here yet. */
+  | "not_yet"
+  /** The room is at a moment that is no longer kept. */
+  | "gone"
+  | "ended"
+  /** Three seeks in a row did not help. */
+  | "gave_up";
+
+export interface Decision {
+  actions: Action[];
+  phase: Phase;
+  /** Position minus target, s; positive is ahead. Null where it means nothing. */
+  error: number | null;
+}
+
+/** A seek or start whose landing is still to be measured. */
+interface Learning {
+  what: "seek" | "start";
+  /** Asked for by the room or a person, not a correction of our own. */
+  commanded: boolean;
+  since: number;
+  /** Since when pictures flow again. */
+  readySince: number | null;
+}
+
+export class Controller {
+  private timeline: Timeline | null = null;
+  private jump = false;
+  private stillTries = 0;
+  private settleUntil = 0;
+  private settleSeekUsed = false;
+  private coolUntil = 0;
+  private seeks = 0;
+  private gaveUp = false;
+  private correcting: -1 | 0 | 1 = 0;
+  private lastPlay = -Infinity;
+  private notYetSince: number | null = null;
+  private learning: Learning | null = null;
+  private wasPaused = true;
+  private lastHold = false;
+
+  /** What a seek costs this player, s: learned from where it lands. */
+  seekCost = 0.1;
+  /** How long this player takes from `play()` to moving pictures, s: learned likewise. */
+  startLead = 0.04;
+
+  /** Take the room's state; call again whenever it changes. */
+  setTimeline(timeline: Timeline | null, now: number): void {
+    const before = this.timeline;
+    this.timeline = timeline;
+    if (timeline === null) return;
+    if (before !== null && before.state === timeline.state && before.liveDelayMs === timeline.liveDelayMs)
+      return;
+    if (jumps(before, timeline, now)) {
+      this.jump = true;
+      this.forgive(now);
+    }
+    if (before === null || before.state.revision !== timeline.state.revision) {
+      this.stillTries = 0;
+      this.correcting = 0;
+      if (before?.state.playing !== timeline.state.playing) this.forgive(now);
+    }
+  }
+
+  /** The media was replaced: nothing learned about where it stands holds any more. */
+  reset(now: number): void {
+    this.jump = true;
+    this.learning = null;
+    this.wasPaused = true;
+    this.notYetSince = null;
+    this.forgive(now);
+  }
+
+  /** A person asked for another try ("sync now", end of free mode): one seek at once. */
+  resync(now: number): void {
+    this.jump = true;
+    this.forgive(now);
+  }
+
+  /** Server time at which `play()` should be called for a scheduled start, or null. */
+  startAt(now: number): number | null {
+    if (this.timeline === null || !holding(this.timeline, now)) return null;
+    return this.timeline.state.at - this.startLead * 1000;
+  }
+
+  decide(player: PlayerStatus, now: number): Decision {
+    const timeline = this.timeline;
+    if (timeline === null || timeline.state.item === null) return { actions: [], phase: "idle", error: null };
+    const { state } = timeline;
+    if (this.gaveUp)
+      return { actions: player.paused ? [] : [{ kind: "pause" }], phase: "gave_up", error: null };
+
+    const target = positionAt(timeline, now);
+    const error = player.position === null ? null : player.position - target;
+    this.learn(player, error, now);
+
+    const hold = state.playing && now < state.at - this.startLead * 1000;
+    if (this.lastHold && !hold) this.forgive(now);
+    this.lastHold = hold;
+    if (!state.playing || hold)
+      return this.still(player, positionAt(timeline, state.playing ? now : state.at), now, hold);
+
+    if (!state.live && player.ended && target >= player.latest - 0.25) {
+      return { actions: [], phase: "ended", error: null };
+    }
+    if (player.paused) return this.start(player, target, error, now);
+    this.wasPaused = false;
+    if (this.jump && error !== null && player.readyState >= 1 && !player.seeking) {
+      // The room went elsewhere: that is obeyed at once, with or without data here.
+      this.jump = false;
+      if (Math.abs(error) > GENTLE_S) return this.obey(player, target, error, now);
+    }
+    if (player.seeking || player.buffering || player.readyState < 3 || error === null) {
+      return { actions: this.rate(player, state.rate), phase: "waiting", error };
+    }
+    if (this.learning !== null) return { actions: this.rate(player, state.rate), phase: "following", error };
+    return this.correct(player, target, error, now);
+  }
+
+  /** The room stands still: so does the player, at the same place. */
+  private still(player: PlayerStatus, place: number, now: number, hold: boolean): Decision {
+    const actions: Action[] = [];
+    const phase: Phase = hold ? "holding" : "paused";
+    if (!player.paused) actions.push({ kind: "pause" });
+    this.wasPaused = true;
+    actions.push(...this.rate(player, this.timeline?.state.rate ?? 1));
+    const error = player.position === null ? null : player.position - place;
+    if (error === null || player.seeking || player.readyState < 1) return { actions, phase, error };
+    const to = Math.min(Math.max(place, player.earliest), player.latest);
+    if (
+      Math.abs(player.position === null ? 0 : player.position - to) > STILL_TOLERANCE_S &&
+      this.stillTries < STILL_TRIES
+    ) {
+      this.stillTries += 1;
+      this.coolUntil = Math.min(this.coolUntil, now);
+      actions.push({ kind: "seek", to });
+    }
+    this.jump = false;
+    return { actions, phase, error };
+  }
+
+  /** The room plays and the player does not: go where it is, then go. */
+  private start(player: PlayerStatus, target: number, error: number | null, now: number): Decision {
+    if (player.readyState < 1 || error === null) return { actions: [], phase: "waiting", error };
+    if (target < player.earliest - DEAD_ZONE_S) {
+      this.notYetSince ??= now;
+      if (now - this.notYetSince < NOT_YET_LIMIT_MS) return { actions: [], phase: "not_yet", error };
+    } else {
+      this.notYetSince = null;
+    }
+    const actions: Action[] = this.rate(player, this.timeline?.state.rate ?? 1);
+    this.jump = false;
+    if (!player.seeking && Math.abs(error) > GENTLE_S) {
+      actions.push({
+        kind: "seek",
+        to: this.reach(player, target + (this.seekCost + this.startLead) * this.pace()),
+      });
+      this.landing("seek", true, now);
+    } else if (this.wasPaused) {
+      this.landing("start", true, now);
+    }
+    if (now - this.lastPlay >= PLAY_RETRY_MS || this.wasPaused) {
+      this.lastPlay = now;
+      actions.push({ kind: "play" });
+    }
+    if (this.wasPaused) this.forgive(now);
+    this.wasPaused = false;
+    return { actions, phase: "following", error };
+  }
+
+  /** A jump of the room's own: not counted against the player. */
+  private obey(player: PlayerStatus, target: number, error: number, now: number): Decision {
+    this.landing("seek", true, now);
+    this.coolUntil = now + COOL_DOWN_MS;
+    const to = this.reach(player, target + this.seekCost * this.pace());
+    return { actions: [...this.rate(player, this.pace()), { kind: "seek", to }], phase: "following", error };
+  }
+
+  private correct(player: PlayerStatus, target: number, error: number, now: number): Decision {
+    const off = Math.abs(error);
+    if (off <= GENTLE_S) this.seeks = 0;
+    if (error > 0 && target < player.earliest - 1) {
+      return { actions: this.rate(player, this.pace()), phase: "gone", error };
+    }
+    const settling = now < this.settleUntil && !this.settleSeekUsed;
+    const wantsSeek = off > FIRM_S || (off > GENTLE_S && settling);
+    // A player at the live edge cannot get further ahead: a seek would only stall it.
+    const reachable = error > 0 || player.latest - (player.position ?? 0) > LIVE_MARGIN_S;
+    if (wantsSeek && reachable && (now >= this.coolUntil || (settling && off > GENTLE_S))) {
+      if (this.seeks >= MAX_SEEKS) {
+        this.gaveUp = true;
+        return { actions: [{ kind: "pause" }], phase: "gave_up", error };
+      }
+      this.seeks += 1;
+      if (settling) this.settleSeekUsed = true;
+      this.coolUntil = now + COOL_DOWN_MS;
+      this.landing("seek", false, now);
+      this.correcting = 0;
+      const to = this.reach(player, target + this.seekCost * this.pace());
+      return {
+        actions: [...this.rate(player, this.pace()), { kind: "seek", to }],
+        phase: "following",
+        error,
+      };
+    }
+    return {
+      actions: this.rate(player, this.pace() * (1 + this.nudge(error, reachable))),
+      phase: "following",
+      error,
+    };
+  }
+
+  /** By how much to speed up (positive) or slow down. */
+  private nudge(error: number, reachable: boolean): number {
+    const off = Math.abs(error);
+    const side = error > 0 ? 1 : -1;
+    if (this.correcting !== 0 && (off <= SETTLED_S || side !== this.correcting)) this.correcting = 0;
+    if (this.correcting === 0 && off > DEAD_ZONE_S) this.correcting = side;
+    if (this.correcting === 0 || (error < 0 && !reachable)) return 0;
+    const limit = off > GENTLE_S ? FIRM_RATE : GENTLE_RATE;
+    const wanted = Math.max(RATE_FLOOR, Math.min(limit, off / CORRECTION_S));
+    return -side * Math.round(wanted / RATE_STEP) * RATE_STEP;
+  }
+
+  private rate(player: PlayerStatus, wanted: number): Action[] {
+    return Math.abs(player.rate - wanted) < RATE_STEP / 2 ? [] : [{ kind: "rate", rate: wanted }];
+  }
+
+  private pace(): number {
+    return this.timeline?.state.rate ?? 1;
+  }
+
+  private reach(player: PlayerStatus, to: number): number {
+    const end = this.timeline?.state.live ? player.latest - LIVE_MARGIN_S : player.latest;
+    return Math.max(player.earliest, Math.min(to, end));
+  }
+
+  private landing(what: Learning["what"], commanded: boolean, now: number): void {
+    this.learning = { what, commanded, since: now, readySince: null };
+  }
+
+  /** Where the last seek or start landed tells what it cost. */
+  private learn(player: PlayerStatus, error: number | null, now: number): void {
+    const landing = this.learning;
+    if (landing === null) return;
+    if (player.paused || player.seeking || player.buffering || player.readyState < 3 || error === null) {
+      landing.readySince = null;
+      if (now - landing.since > LANDING_LIMIT_MS) this.learning = null;
+      return;
+    }
+    if (landing.readySince === null) {
+      landing.readySince = now;
+      if (landing.commanded) this.settleUntil = now + SETTLE_MS;
+    }
+    if (now - landing.readySince < MEASURE_MS) return;
+    this.learning = null;
+    if (Math.abs(error) > 2) return;
+    if (landing.what === "seek") this.seekCost = clamp(this.seekCost - 0.7 * error, 0, 2);
+    else this.startLead = clamp(this.startLead - 0.7 * error, 0, 0.3);
+  }
+
+  /** A new beginning: what went wrong before is not held against the player. */
+  private forgive(now: number): void {
+    this.settleUntil = now + SETTLE_MS;
+    this.settleSeekUsed = false;
+    this.coolUntil = 0;
+    this.seeks = 0;
+    this.gaveUp = false;
+    this.correcting = 0;
+  }
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
+}

@@ -1,0 +1,259 @@
+/** The small parts every page is made of. */
+
+import type { ComponentChildren, JSX, TargetedEvent } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { hueOf, initials } from "../format";
+import { Icon, type IconName } from "./icons";
+import { toast } from "./toasts";
+
+export function IconButton({
+  icon,
+  label,
+  size,
+  class: extra = "",
+  ...rest
+}: { icon: IconName; label: string; size?: number; class?: string } & Omit<
+  JSX.IntrinsicElements["button"],
+  "size" | "class" | "icon" | "label"
+>) {
+  return (
+    <button type="button" class={`icon-button ${extra}`} aria-label={label} title={label} {...rest}>
+      <Icon name={icon} size={size} />
+    </button>
+  );
+}
+
+export function Avatar({ id, name, small }: { id: string; name: string; small?: boolean }) {
+  return (
+    <span class={`avatar${small ? " small" : ""}`} style={{ "--hue": String(hueOf(id)) }} aria-hidden="true">
+      {initials(name)}
+    </span>
+  );
+}
+
+export function Spinner({ label }: { label: string }) {
+  return (
+    <span class="spinner" role="status">
+      <span class="visually-hidden">{label}</span>
+    </span>
+  );
+}
+
+interface FieldProps {
+  label: string;
+  value: string;
+  onInput: (event: TargetedEvent<HTMLInputElement>) => void;
+  hint?: string;
+  error?: string;
+  type?: "text" | "password" | "url";
+  inputMode?: "url";
+  required?: boolean;
+  minLength?: number;
+  maxLength?: number;
+  placeholder?: string;
+  autocomplete?: JSX.IntrinsicElements["input"]["autocomplete"];
+  autoFocus?: boolean;
+}
+
+export function Field({ label, hint, error, type = "text", ...rest }: FieldProps) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <input
+        {...({ type } as { type: "text" })}
+        id={id}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={hint || error ? `${id}-d` : undefined}
+        {...rest}
+      />
+      {(hint || error) && (
+        <small id={`${id}-d`} class={error ? "error-text" : ""}>
+          {error ?? hint}
+        </small>
+      )}
+    </div>
+  );
+}
+
+/** A modal dialog by the browser's own element: focus stays inside, Escape closes. */
+export function Dialog({
+  title,
+  onClose,
+  children,
+}: {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const { current } = ref;
+    current?.showModal();
+    return () => current?.close();
+  }, []);
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape is the keyboard's way out of a dialog.
+    <dialog
+      ref={ref}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+      onClick={(event) => {
+        if (event.target === ref.current) onClose();
+      }}
+    >
+      <div class="dialog-body">
+        <header>
+          <h2 id={id}>{title}</h2>
+          <IconButton icon="close" label="Close" onClick={onClose} />
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+export interface MenuEntry {
+  label: string;
+  act: () => void;
+  disabled?: boolean;
+  danger?: boolean;
+}
+
+/** A button with a menu under it. */
+export function Menu({ label, icon, entries }: { label: string; icon: IconName; entries: MenuEntry[] }) {
+  const [open, setOpen] = useState(false);
+  const box = useRef<HTMLDivElement>(null);
+  useOutside(box, open, () => setOpen(false));
+  useEffect(() => {
+    if (open) box.current?.querySelector<HTMLButtonElement>("[role=menuitem]:not(:disabled)")?.focus();
+  }, [open]);
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    event.preventDefault();
+    const all = [
+      ...(box.current?.querySelectorAll<HTMLButtonElement>("[role=menuitem]:not(:disabled)") ?? []),
+    ];
+    const index = all.indexOf(document.activeElement as HTMLButtonElement);
+    all[(index + (event.key === "ArrowDown" ? 1 : all.length - 1)) % all.length]?.focus();
+  };
+  return (
+    <div class="menu" ref={box}>
+      <IconButton
+        icon={icon}
+        label={label}
+        aria-haspopup="menu"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      />
+      {open && (
+        <div class="menu-list" role="menu" tabIndex={-1} onKeyDown={onKeyDown}>
+          {entries.map((entry) => (
+            <button
+              type="button"
+              role="menuitem"
+              key={entry.label}
+              class={entry.danger ? "danger" : ""}
+              disabled={entry.disabled}
+              onClick={() => {
+                setOpen(false);
+                entry.act();
+              }}
+            >
+              {entry.label}
+            </button>
+          ))}
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Close on a press elsewhere or Escape. */
+export function useOutside(box: { current: HTMLElement | null }, active: boolean, close: () => void): void {
+  useEffect(() => {
+    if (!active) return;
+    const onDown = (event: Event) => {
+      if (!box.current?.contains(event.target as Node)) close();
+    };
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      close();
+      box.current?.querySelector("button")?.focus();
+    };
+    document.addEventListener("pointerdown", onDown);
+    document.addEventListener("keydown", onKey, true);
+    return () => {
+      document.removeEventListener("pointerdown", onDown);
+      document.removeEventListener("keydown", onKey, true);
+    };
+  }, [active, close, box]);
+}
+
+/** Text with a button that copies it. */
+export function CopyField({ label, value, secret }: { label: string; value: string; secret?: boolean }) {
+  const [shown, setShown] = useState(!secret);
+  const [copied, setCopied] = useState(false);
+  const id = useId();
+  const input = useRef<HTMLInputElement>(null);
+  const onCopy = async () => {
+    if (await copyText(value, input.current)) {
+      setCopied(true);
+      setTimeout(() => setCopied(false), 1_500);
+    } else {
+      toast("The browser does not allow copying here. Select the text and copy it by hand.", "error");
+    }
+  };
+  return (
+    <div class="field copy-field">
+      <label for={id}>{label}</label>
+      <div class="joined-controls">
+        <input
+          {...({ type: shown ? "text" : "password" } as { type: "text" })}
+          id={id}
+          ref={input}
+          readOnly
+          value={value}
+          spellcheck={false}
+          autocomplete="off"
+          onFocus={(event) => event.currentTarget.select()}
+        />
+        {secret && (
+          <button type="button" onClick={() => setShown(!shown)}>
+            {shown ? "Hide" : "Show"}
+          </button>
+        )}
+        <button type="button" onClick={() => void onCopy()} aria-label={`Copy ${label.toLowerCase()}`}>
+          <Icon name={copied ? "check" : "copy"} size={16} />
+          {copied ? "Copied" : "Copy"}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** Copy; plain http has no clipboard API, there the selected text is copied the old way. */
+export async function copyText(text: string, input?: HTMLInputElement | null): Promise<boolean> {
+  try {
+    if (navigator.clipboard) {
+      await navigator.clipboard.writeText(text);
+      return true;
+    }
+  } catch {
+    // Not allowed: the old way is left.
+  }
+  const area = input ?? document.body.appendChild(document.createElement("textarea"));
+  if (area instanceof HTMLTextAreaElement) area.value = text;
+  const type = area instanceof HTMLInputElement ? area.type : null;
+  if (area instanceof HTMLInputElement) area.type = "text";
+  area.select();
+  const done = document.execCommand("copy");
+  if (area instanceof HTMLInputElement && type !== null) area.type = type;
+  if (area instanceof HTMLTextAreaElement) area.remove();
+  return done;
+}
