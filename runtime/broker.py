@@ -119,7 +119,8 @@ class _Pull:
         self._inner = inner
         self._open = True
 
-    async def fetch(self, batch: int, timeout: float | None) -> list[Msg]:  # noqa: ASYNC109  # FastStream's call
+    async def fetch(self, batch: int, timeout: float | None) -> list[Msg]:  # noqa: ASYNC109
+        """As FastStream calls it."""
         try:
             return await self._inner.fetch(batch, timeout)
         except ServiceUnavailableError:
@@ -128,6 +129,7 @@ class _Pull:
             return []
 
     async def unsubscribe(self) -> None:
+        """Take no more; a second time does nothing."""
         if self._open:
             self._open = False
             await self._inner.unsubscribe()

@@ -103,7 +103,9 @@ class Poison:
         )
         await emit(self.bus, DLQ, letter, msg_id=f"{stream}-{sequence}", stream=stream)
         self.metrics.counter("matinee_dead_letters_total").labels(stream, why.label).inc()
-        log.error("set aside", subject=subject, stream_sequence=sequence, deliveries=deliveries, why=why.reason)
+        log.error(
+            "set aside", subject=subject, stream_sequence=sequence, deliveries=deliveries, why=why.reason
+        )
 
 
 class _Guard(BaseMiddleware[Any, Msg]):
@@ -117,6 +119,7 @@ class _Guard(BaseMiddleware[Any, Msg]):
         self._started = 0.0
 
     async def on_receive(self) -> None:
+        """Go on with the sender's trace."""
         self._started = time.perf_counter()
         headers = self.msg.headers
         trace.enter(headers.get(trace.HEADER) if headers else None)
@@ -127,6 +130,7 @@ class _Guard(BaseMiddleware[Any, Msg]):
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> bool | None:
+        """Count; turn an error into a nack with its delay, or into a dead letter and a termination."""
         metadata = self.msg.metadata
         source = self._poison.sources[metadata.consumer]
         metrics = self._poison.metrics
@@ -151,7 +155,12 @@ class _Guard(BaseMiddleware[Any, Msg]):
         handled.labels(source.template, decided.label).inc()
         try:
             await self._poison.set_aside(
-                metadata.stream, metadata.sequence.stream, self.msg.subject, self.msg.data, deliveries, decided
+                metadata.stream,
+                metadata.sequence.stream,
+                self.msg.subject,
+                self.msg.data,
+                deliveries,
+                decided,
             )
         except (NatsError, TimeoutError) as error:
             log.error("dead letter not taken", subject=self.msg.subject, error=repr(error))
@@ -171,7 +180,12 @@ async def take_dead(poison: Poison, advisory: DeliveriesExhausted) -> None:
         return
     why = SetAside("abandoned", f"consumer {advisory.consumer} never answered its last delivery")
     await poison.set_aside(
-        advisory.stream, advisory.stream_seq, message.subject or "", message.data or b"", advisory.deliveries, why
+        advisory.stream,
+        advisory.stream_seq,
+        message.subject or "",
+        message.data or b"",
+        advisory.deliveries,
+        why,
     )
     if spec.retention == "workqueue":
         await poison.bus.request_api(

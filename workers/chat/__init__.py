@@ -1,0 +1,1 @@
+"""Chat: submitted messages and danmaku in, filtered and numbered ones out."""

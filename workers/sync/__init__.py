@@ -1,0 +1,1 @@
+"""Sync: playback commands in, one agreed state a room out."""

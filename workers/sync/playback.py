@@ -1,0 +1,259 @@
+"""The playback of one room as a state machine (DESIGN.md §5). Pure: time is an argument.
+
+`apply` gives the next playback, or why not; the table at the end of this file says what each action
+wants and does. Every accepted command raises the revision by one. Positions are seconds; of a live
+item, program date-time in seconds since 1970. Times are epoch ms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bus_schemas.errors import ErrorCode
+from bus_schemas.limits import RATE_MAX, RATE_MIN
+from bus_schemas.messages.room import PlaybackAction
+from bus_schemas.messages.shapes import PlaybackMode, PlaybackState
+from bus_schemas.streams import PARTS
+
+END_SLACK_S: Final = 0.05
+"""This near its end an item counts as played: schedules fire to the ms, durations are rounded."""
+DVR_WINDOW_S: Final = PARTS.max_age_s
+"""How far behind the live edge a room may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The item a command leads to, as the playlist has it."""
+
+    item: str
+    duration: float | None = None
+    """Seconds, where known; None too for a live item."""
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is asked, with all that has to be known to decide it."""
+
+    action: PlaybackAction
+    position: float | None = None
+    rate: float | None = None
+    mode: PlaybackMode | None = None
+    revision: int | None = None
+    target: Target | None = None
+    """Of select, next, previous and deadline: where it leads; None: nowhere."""
+    played: tuple[str, ...] = ()
+    """Of the same: the shuffle round once it is there."""
+    rtt_ms: float = 0.0
+    """The slowest member's round trip."""
+    live_delay_ms: int = 0
+    """How far behind the publisher the room plays live items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not: a code a client can act on, a sentence for a person."""
+
+    code: ErrorCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Bounds of the time between a play or seek and the moment it takes effect, ms."""
+
+    least_ms: int = 300
+    most_ms: int = 1_500
+
+    def of(self, rtt_ms: float) -> int:
+        """Twice the slowest round trip, within the bounds: so the last member hears of it in time."""
+        return int(min(max(2 * rtt_ms, self.least_ms), self.most_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """What a room plays."""
+
+    item: str | None = None
+    playing: bool = False
+    position: float = 0.0
+    """Where the item stands at `at`, and until then."""
+    rate: float = 1.0
+    at: int = 0
+    revision: int = 0
+    live: bool = False
+    mode: PlaybackMode = PlaybackMode.SEQUENTIAL
+    duration: float | None = None
+    played: tuple[str, ...] = ()
+    """Items of this shuffle round so far, the current one included; empty in other modes."""
+
+    @classmethod
+    def of(cls, state: PlaybackState, duration: float | None, played: tuple[str, ...]) -> Playback:
+        """From the wire."""
+        return cls(
+            item=state.item, playing=state.playing, position=state.position, rate=state.rate, at=state.at,
+            revision=state.revision, live=state.live, mode=state.mode, duration=duration, played=played,
+        )  # fmt: skip
+
+    def state(self) -> PlaybackState:
+        """As all members see it."""
+        return PlaybackState(
+            item=self.item, playing=self.playing, position=self.position, rate=self.rate, at=self.at,
+            revision=self.revision, live=self.live, mode=self.mode,
+        )  # fmt: skip
+
+    def position_at(self, now_ms: int) -> float:
+        """Seconds into the item at `now_ms`; before `at` players hold, at the end they stay."""
+        if not self.playing:
+            return self.position
+        return self._within(self.position + max(0, now_ms - self.at) / 1000 * self.rate)
+
+    def ends_at(self) -> int | None:
+        """When the item ends if nothing is done; None where it does not, or nobody knows."""
+        if not self.playing or self.live or self.duration is None:
+            return None
+        return self.at + math.ceil(max(0.0, self.duration - self.position) / self.rate * 1000)
+
+    def _within(self, position: float) -> float:
+        end = self.duration if not self.live and self.duration is not None else math.inf
+        return round(min(max(position, 0.0), end), 6)
+
+
+def apply(playback: Playback, command: Command, now_ms: int, lead: Lead) -> Playback | Refusal:
+    """The playback after the command, taken at `now_ms`; or why it stays as it is."""
+    rule = TRANSITIONS[command.action]
+    if command.revision is not None and command.revision != playback.revision:
+        return Refusal(
+            ErrorCode.CONFLICT,
+            f"The playback moved on: based on revision {command.revision}, now it is {playback.revision}.",
+        )
+    if command.position is not None and not (math.isfinite(command.position) and command.position >= 0):
+        return Refusal(ErrorCode.INVALID, "A position is a number of seconds, 0 or more.")
+    if command.rate is not None and not RATE_MIN <= command.rate <= RATE_MAX:
+        return Refusal(ErrorCode.INVALID, f"A rate is from {RATE_MIN:g} to {RATE_MAX:g}.")
+    if missing := next((name for name in rule.wants if getattr(command, name) is None), None):
+        return Refusal(ErrorCode.INVALID, f"A {command.action} needs a {missing}.")
+    if rule.needs_item and playback.item is None:
+        return Refusal(ErrorCode.CONFLICT, "Nothing is selected: select an item first.")
+    changed = rule.change(playback, command, now_ms, now_ms + lead.of(command.rtt_ms))
+    if isinstance(changed, Refusal):
+        return changed
+    return replace(changed, revision=playback.revision + 1)
+
+
+def _edge(command: Command, at_ms: int) -> float:
+    """Program date-time that a live room plays at `at_ms`."""
+    return round((at_ms - command.live_delay_ms) / 1000, 6)
+
+
+def _play(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
+    if command.position is not None:
+        position = _sought(playback, command, at)
+    elif playback.live:
+        position = _edge(command, at)
+    else:
+        # Pressed while it plays already: the same timeline, only anchored anew.
+        position = playback.position_at(at)
+    if not playback.live and playback.duration is not None and position >= playback.duration - END_SLACK_S:
+        position = 0.0
+    return replace(playback, playing=True, position=position, at=at)
+
+
+def _pause(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
+    return replace(playback, playing=False, position=playback.position_at(now_ms), at=now_ms)
+
+
+def _seek(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
+    return replace(playback, position=_sought(playback, command, at), at=at)
+
+
+def _sought(playback: Playback, command: Command, at: int) -> float:
+    position = command.position or 0.0
+    if playback.live:
+        edge = _edge(command, at)
+        return min(max(position, edge - DVR_WINDOW_S), edge)
+    return playback._within(position)
+
+
+def _rate(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    assert command.rate is not None
+    if playback.live and command.rate != 1:
+        return Refusal(ErrorCode.INVALID, "A live item plays at rate 1.")
+    # A start that is still ahead stays where it was: whoever waits for it keeps waiting.
+    anchor = max(now_ms, playback.at) if playback.playing else now_ms
+    return replace(playback, rate=command.rate, position=playback.position_at(now_ms), at=anchor)
+
+
+def _select(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    if command.target is None:
+        return Refusal(ErrorCode.NOT_FOUND, "The playlist has no such item.")
+    return _stand_on(playback, command, command.target, playing=False, at=now_ms)
+
+
+def _step(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    if command.target is None:
+        return Refusal(ErrorCode.NOT_FOUND, f"There is no {command.action} item.")
+    playing = playback.playing
+    return _stand_on(playback, command, command.target, playing=playing, at=at if playing else now_ms)
+
+
+def _mode(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
+    assert command.mode is not None
+    shuffling = command.mode is PlaybackMode.SHUFFLE and playback.item is not None
+    begun = playback.played or ((playback.item,) if playback.item is not None else ())
+    return replace(playback, mode=command.mode, played=begun if shuffling else ())
+
+
+def _deadline(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    ends_at = playback.ends_at()
+    if ends_at is None or now_ms < ends_at - END_SLACK_S * 1000:
+        return Refusal(ErrorCode.CONFLICT, "The item does not end now.")
+    if command.target is None:
+        assert playback.duration is not None
+        return replace(playback, playing=False, position=playback.duration, at=now_ms)
+    return _stand_on(playback, command, command.target, playing=True, at=at)
+
+
+def _stand_on(playback: Playback, command: Command, target: Target, *, playing: bool, at: int) -> Playback:
+    return replace(
+        playback,
+        item=target.item,
+        playing=playing,
+        position=_edge(command, at) if target.live else 0.0,
+        rate=1.0 if target.live else playback.rate,
+        at=at,
+        live=target.live,
+        duration=None if target.live else target.duration,
+        played=command.played,
+    )
+
+
+Change = Callable[[Playback, Command, int, int], Playback | Refusal]
+"""From the playback, the command, now, and the moment a scheduled start would take effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table."""
+
+    needs_item: bool
+    wants: tuple[str, ...]
+    """Fields of the command that must be there."""
+    change: Change
+
+
+TRANSITIONS: Final[dict[PlaybackAction, Rule]] = {
+    #                              an item  fields          what it does
+    PlaybackAction.PLAY:      Rule(True,    (),             _play),
+    PlaybackAction.PAUSE:     Rule(True,    (),             _pause),
+    PlaybackAction.SEEK:      Rule(True,    ("position",),  _seek),
+    PlaybackAction.RATE:      Rule(False,   ("rate",),      _rate),
+    PlaybackAction.SELECT:    Rule(False,   (),             _select),
+    PlaybackAction.NEXT:      Rule(False,   (),             _step),
+    PlaybackAction.PREVIOUS:  Rule(False,   (),             _step),
+    PlaybackAction.MODE:      Rule(False,   ("mode",),      _mode),
+    PlaybackAction.DEADLINE:  Rule(True,    ("revision",),  _deadline),
+}  # fmt: skip

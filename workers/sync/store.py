@@ -1,0 +1,135 @@
+"""What sync reads and writes: the room's state (bucket), its playlist (read only), its deadline (schedule)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from bus_schemas.messages.room import PlaybackChanged, PlaybackRequested
+from bus_schemas.messages.shapes import ItemKind, RoomSettings
+from bus_schemas.streams import ROOM_COMMANDS, ROOMS
+from bus_schemas.subjects import ROOM_COMMAND, ROOM_SCHEDULE
+from runtime.bus import Bus
+from runtime.emit import headers_for
+from runtime.kv import Bucket
+from runtime.postgres import Pool
+from runtime.sql import queries
+from workers.sync.autoplay import Entry
+
+SCHEDULE: Final = "Nats-Schedule"
+SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A room's last change, and the bucket revision it stands at (0: none)."""
+
+    change: PlaybackChanged | None
+    revision: int
+
+
+class Rooms(Protocol):
+    """The state of each room, by compare-and-set."""
+
+    async def read(self, room: str) -> Held:
+        """What the room's state is now."""
+
+    async def write(self, change: PlaybackChanged, over: Held) -> bool:
+        """Make it so, if the room still stands where `over` says; False if it does not."""
+
+
+class Playlists(Protocol):
+    """The playlists, as the gateway writes them."""
+
+    async def entries(self, room: str) -> list[Entry]:
+        """All items of a room, in no order."""
+
+    async def entry(self, room: str, item: str) -> Entry | None:
+        """One item, if that room has it."""
+
+    async def live_delay_ms(self, room: str) -> int:
+        """How far behind the publisher the room plays."""
+
+
+class Deadlines(Protocol):
+    """One deadline a room, kept by the bus."""
+
+    async def set(self, at_ms: int, command: PlaybackRequested) -> None:
+        """Send this command to its room's worker at that time, in place of what was to come."""
+
+    async def cancel(self, room: str) -> None:
+        """Nothing is to come."""
+
+
+class BucketRooms:
+    """`Rooms` in the bucket `ROOMS`, whose values are the rooms' events as they are."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bucket = Bucket(bus.js, ROOMS)
+
+    async def read(self, room: str) -> Held:
+        """One round trip."""
+        entry = await self._bucket.get(room)
+        if entry is None:
+            return Held(None, 0)
+        return Held(PlaybackChanged.model_validate_json(entry.value), entry.revision)
+
+    async def write(self, change: PlaybackChanged, over: Held) -> bool:
+        """One round trip; the server appends the same bytes to the room's events."""
+        value = change.model_dump_json().encode()
+        if over.revision == 0:
+            return await self._bucket.claim(change.room, value) is not None
+        return await self._bucket.update(change.room, value, over.revision) is not None
+
+
+class PostgresPlaylists:
+    """`Playlists` from the gateway's tables."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._sql = queries(Path(__file__).with_name("queries.sql"))
+
+    async def entries(self, room: str) -> list[Entry]:
+        """As they stand; no lock: a change that comes right after is as good as one that comes later."""
+        rows = await self._pool.fetch(self._sql["entries"], room)
+        return [_entry(*row.values()) for row in rows]
+
+    async def entry(self, room: str, item: str) -> Entry | None:
+        """None too for another room's item."""
+        row = await self._pool.fetchrow(self._sql["entry"], room, item)
+        return _entry(*row.values()) if row else None
+
+    async def live_delay_ms(self, room: str) -> int:
+        """The default where the room sets none."""
+        delay = await self._pool.fetchval(self._sql["live_delay"], room)
+        return RoomSettings().live_delay_ms if delay is None else int(delay)
+
+
+def _entry(id_: str, parent: str | None, position: int, duration: float | None, kind: str) -> Entry:
+    return Entry(id_, parent, position, duration, live=kind == ItemKind.LIVE)
+
+
+class ScheduledDeadlines:
+    """`Deadlines` as scheduled messages: the server holds one for each room, and sends it when it is due."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def set(self, at_ms: int, command: PlaybackRequested) -> None:
+        """A subject holds one schedule: the newer message takes the older one's place."""
+        due = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        headers = headers_for(ROOM_SCHEDULE) | {
+            SCHEDULE: f"@at {due.replace('+00:00', 'Z')}",
+            SCHEDULE_TARGET: ROOM_COMMAND.at(room=command.room),
+        }
+        await self._bus.js.publish(
+            ROOM_SCHEDULE.at(room=command.room), command.model_dump_json().encode(), headers=headers
+        )
+
+    async def cancel(self, room: str) -> None:
+        """Purge the subject; nothing there is as good."""
+        await self._bus.request_api(
+            f"STREAM.PURGE.{ROOM_COMMANDS.name}", {"filter": ROOM_SCHEDULE.at(room=room)}
+        )
