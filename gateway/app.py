@@ -39,6 +39,7 @@ from gateway.db.audit import Audit
 from gateway.db.members import Members
 from gateway.db.playlist import Playlist
 from gateway.db.rooms import Rooms
+from gateway.db.streams import Streams
 from gateway.http.problems import make_edge, on_prepare
 from gateway.outbox import Outbox
 from gateway.rate_limits import RateLimits
@@ -130,6 +131,7 @@ async def build_services(ctx: Context, stack: AsyncExitStack) -> Services:
         rooms=Rooms(),
         members=Members(),
         playlist=Playlist(),
+        streams=Streams(),
     )
     for name, work in (
         ("outbox", outbox.relay()),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.db.members import Members
     from gateway.db.playlist import Playlist
     from gateway.db.rooms import Rooms
+    from gateway.db.streams import Streams
     from gateway.outbox import Outbox
     from gateway.rate_limits import RateLimits
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class Services:
     """The parts by name; settings are `ctx.settings`.
 
-    Repositories (`accounts`, `rooms`, `members`, `playlist`) take a connection first: the pool for one
+    Repositories (`accounts`, `rooms`, `members`, `playlist`, `streams`) take a connection first: the pool for one
     statement, a connection inside `pool.acquire()` + `transaction()` for several.
     """
 
@@ -48,6 +49,7 @@ class Services:
     rooms: Rooms
     members: Members
     playlist: Playlist
+    streams: Streams
 
 
 SERVICES: Final = web.AppKey("services", Services)

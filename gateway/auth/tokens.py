@@ -84,10 +84,10 @@ class Tokens:
         """Whether the sign-in behind it was ended; what a long connection asks again and again."""
         return principal.session in self.revocations
 
-    def issue_play(self, stream: str, user: str) -> tuple[str, int]:
-        """A play token for one stream, and when it expires, epoch ms."""
+    def issue_play(self, stream: str, user: str, life_s: int | None = None) -> tuple[str, int]:
+        """A play token for one stream, and when it expires, epoch ms; it lives as set, or `life_s`."""
         return self._sign(
-            {"aud": PLAY_AUDIENCE, "sub": user, "stream": stream}, self._settings.play_token_s
+            {"aud": PLAY_AUDIENCE, "sub": user, "stream": stream}, life_s or self._settings.play_token_s
         )
 
     def verify_play(self, token: str, stream: str) -> PlayGrant:

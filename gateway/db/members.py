@@ -94,3 +94,7 @@ class Members:
     async def guests(self, connection: Connection, room: str) -> list[Membership]:
         """All members with the role guest."""
         return [_membership_of(row) for row in await connection.fetch(self._sql["guests"], room)]
+
+    async def of_user(self, connection: Connection, user: str) -> list[Membership]:
+        """All memberships of a user."""
+        return [_membership_of(row) for row in await connection.fetch(self._sql["of_user"], user)]

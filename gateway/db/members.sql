@@ -47,3 +47,12 @@ UPDATE members SET role = $3, state = $4, added = $5, removed = $6 WHERE room = 
 
 -- name: remove
 DELETE FROM members WHERE room = $1 AND user_id = $2 RETURNING true
+
+-- name: of_user
+SELECT m.user_id, m.role, m.state, m.added, m.removed, m.joined_at,
+       u.username, u.role AS site_role, u.state AS site_state, u.guest,
+       r.id AS room_id, r.name AS room_name, r.hidden, r.password_hash IS NOT NULL AS has_password,
+       r.creator_id, c.username AS creator_username, r.settings, r.created_at AS room_created_at
+FROM members m JOIN users u ON u.id = m.user_id JOIN rooms r ON r.id = m.room JOIN users c ON c.id = r.creator_id
+WHERE m.user_id = $1
+ORDER BY m.room

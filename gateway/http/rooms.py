@@ -1,0 +1,253 @@
+"""`rooms`: make, list, show, change, delete, join, leave."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field, StringConstraints
+
+from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.messages.base import Shape
+from bus_schemas.messages.room import MemberChanged, RoomDeleted, SettingsChanged
+from bus_schemas.messages.shapes import Member, Room, RoomSettings, UserRef
+from bus_schemas.permissions import EVERYTHING, PRESET_DEFAULTS, MemberState, Permission, Preset, RoomRole
+from gateway import membership as rooms
+from gateway.auth.sessions import check_account
+from gateway.db.queries import Connection
+from gateway.http.endpoints import Call, Endpoint, add_endpoints
+from gateway.http.paging import Page, PageQuery, cut
+from gateway.membership import Membership, no_such_room, require
+from gateway.names import RoomName
+from gateway.role_defaults import changed_role_defaults
+from gateway.stream_keys import close_streams
+from runtime.clock import now_ms
+from runtime.ids import new_id
+
+RoomPassword = Annotated[str, StringConstraints(max_length=256, strict=True), Field(repr=False)]
+"""1 to 256 characters; an empty one means none."""
+
+
+class RoomDraft(Shape):
+    """A new room; `settings` come on top of what the preset sets."""
+
+    name: RoomName
+    password: RoomPassword | None = None
+    hidden: bool = False
+    settings: RoomSettings = RoomSettings()
+    preset: Preset = Preset.TOGETHER
+
+
+class RoomPatch(Shape):
+    """What is absent stays; of `settings` likewise, and of its `role_defaults`. A null password is none."""
+
+    name: RoomName | None = None
+    password: RoomPassword | None = None
+    hidden: bool | None = None
+    settings: RoomSettings | None = None
+
+
+class RoomQuery(PageQuery):
+    """`query` finds names that contain it, in whatever case."""
+
+    query: Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")] = ""
+
+
+class JoinRequest(Shape):
+    """The room's password, for those who are not members yet."""
+
+    password: RoomPassword | None = None
+
+
+class Joined(Shape):
+    """The room, and who one is in it."""
+
+    room: Room
+    member: Member
+
+
+def _order(room: Room) -> tuple[int, str]:
+    return room.created_at, room.id
+
+
+async def create(call: Call) -> Room:
+    """Make a room; the caller is its creator."""
+    services, wanted = call.services, call.body(RoomDraft)
+    user = await services.accounts.by_id(services.pool, call.principal.user.id)
+    if user is None:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "The account is gone.")
+    check_account(user)
+    if user.guest:
+        raise Refused(ErrorCode.FORBIDDEN, "Guests may not make rooms: sign in with an account.")
+    limit = services.ctx.settings.limits.rooms_per_user
+    if len(await services.rooms.created_by(services.pool, user.id)) >= limit:
+        raise Refused(ErrorCode.CONFLICT, f"One user may have {limit} rooms.")
+    preset = {role: int(mask) for role, mask in PRESET_DEFAULTS[wanted.preset].items()}
+    defaults = changed_role_defaults(preset, wanted.settings.role_defaults, EVERYTHING)
+    password_hash = await services.passwords.hash(wanted.password) if wanted.password else None
+    room = Room(
+        id=new_id(),
+        name=wanted.name,
+        hidden=wanted.hidden,
+        has_password=password_hash is not None,
+        creator=UserRef(id=user.id, username=user.username),
+        settings=wanted.settings.model_copy(update={"role_defaults": defaults}),
+        created_at=now_ms(),
+    )
+    async with services.pool.acquire() as connection, connection.transaction():
+        await services.rooms.add(connection, room, password_hash)
+        await services.members.add(connection, room.id, user.id, RoomRole.CREATOR, room.created_at)
+    return room
+
+
+async def public(call: Call) -> Page[Room]:
+    """Rooms that are not hidden, newest first."""
+    query = call.query(RoomQuery)
+    found = await call.services.rooms.page(
+        call.services.pool, query=query.query, after=query.position(), limit=query.limit + 1
+    )
+    items, after = cut(found, query.limit, _order)
+    return Page[Room](items=items, next=after)
+
+
+async def mine(call: Call) -> Page[Room]:
+    """Rooms one is a member of, newest first."""
+    query = call.query(PageQuery)
+    found = await call.services.rooms.page_of(
+        call.services.pool, call.principal.user.id, after=query.position(), limit=query.limit + 1
+    )
+    items, after = cut(found, query.limit, _order)
+    return Page[Room](items=items, next=after)
+
+
+async def show(call: Call) -> Room:
+    """One room; a hidden one is not found by those who are not in it."""
+    services, room_id = call.services, call.id("room")
+    member = await services.members.find(services.pool, room_id, call.principal.user.id)
+    if member is not None and member.state is not MemberState.BANNED:
+        return member.room
+    room = await services.rooms.by_id(services.pool, room_id)
+    if room is None or room.hidden:
+        raise no_such_room()
+    return room
+
+
+async def change(call: Call) -> Room:
+    """Rename, hide, set; each field wants its own permission."""
+    services, wanted = call.services, call.body(RoomPatch)
+    member = await call.membership()
+    given = wanted.model_fields_set
+    if given & {"name", "hidden", "settings"}:
+        require(member, Permission.SET_ROOM_SETTINGS)
+    if "password" in given:
+        require(member, Permission.SET_ROOM_PASSWORD)
+    password_hash = await services.passwords.hash(wanted.password) if wanted.password else None
+    async with services.pool.acquire() as connection, connection.transaction():
+        room = await services.rooms.lock(connection, member.room.id)
+        if room is None:
+            raise no_such_room()
+        changed = _changed(room, wanted, member)
+        if "password" in given:
+            await services.rooms.set_password(connection, room.id, password_hash)
+            changed = changed.model_copy(update={"has_password": password_hash is not None})
+        await services.rooms.change(connection, changed)
+        if room.settings.guest_access and not changed.settings.guest_access:
+            await _put_guests_out(call, connection, room.id)
+        await services.outbox.add(
+            connection,
+            room.id,
+            SettingsChanged(room=room.id, at=now_ms(), settings=changed, by=member.ref),
+        )
+    services.outbox.kick()
+    return changed
+
+
+def _changed(room: Room, wanted: RoomPatch, member: Membership) -> Room:
+    update: dict[str, object] = {}
+    if wanted.name is not None:
+        update["name"] = wanted.name
+    if wanted.hidden is not None:
+        update["hidden"] = wanted.hidden
+    if wanted.settings is not None:
+        parts = {name: getattr(wanted.settings, name) for name in wanted.settings.model_fields_set}
+        if "role_defaults" in parts:
+            parts["role_defaults"] = changed_role_defaults(
+                room.settings.role_defaults, wanted.settings.role_defaults, member.permissions
+            )
+        update["settings"] = room.settings.model_copy(update=parts)
+    return room.model_copy(update=update)
+
+
+async def _put_guests_out(call: Call, connection: Connection, room: str) -> None:
+    services = call.services
+    for guest in await services.members.guests(connection, room):
+        await services.members.remove(connection, room, guest.user.id)
+        event = MemberChanged(
+            room=room, at=now_ms(), change="left", member=guest.as_member(), removed="kicked",
+            reason="guests are no longer let in",
+        )  # fmt: skip
+        await services.outbox.add(connection, room, event)
+
+
+async def remove(call: Call) -> None:
+    """Delete the room with all that is in it."""
+    services, member = call.services, await call.membership()
+    require(member, Permission.DELETE_ROOM)
+    room = member.room.id
+    await close_streams(services, await services.rooms.stream_keys(services.pool, room), "room deleted")
+    async with services.pool.acquire() as connection, connection.transaction():
+        if not await services.rooms.remove(connection, room):
+            raise no_such_room()
+        await services.outbox.add(connection, room, RoomDeleted(room=room, at=now_ms(), by=member.ref))
+        await services.audit.record(
+            connection, "room.deleted", actor=member.user.id, target=room, address=call.address,
+            detail={"name": member.room.name},
+        )  # fmt: skip
+    services.outbox.kick()
+
+
+async def join(call: Call) -> Joined:
+    """Become a member; harmless for one who is."""
+    member = await rooms.join(call.services, call.id("room"), call.principal, call.body(JoinRequest).password)
+    return Joined(room=member.room, member=member.as_member())
+
+
+async def leave(call: Call) -> None:
+    """Be a member no more."""
+    await rooms.leave(call.services, call.id("room"), call.principal)
+
+
+def add_routes(app: web.Application) -> None:
+    """Register the resource."""
+    unknown, denied, conflict = ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN, ErrorCode.CONFLICT
+    add_endpoints(
+        app,
+        [
+            Endpoint(
+                "POST", "rooms", create, "Make a room", "rooms", body=RoomDraft, answer=Room, status=201,
+                errors=(denied, conflict),
+            ),
+            Endpoint(
+                "GET", "rooms", public, "Rooms that are not hidden, newest first", "rooms",
+                query=RoomQuery, answer=Page[Room], access="anybody",
+            ),
+            Endpoint(
+                "GET", "rooms/mine", mine, "Rooms one is a member of", "rooms", query=PageQuery,
+                answer=Page[Room],
+            ),
+            Endpoint("GET", "rooms/{room}", show, "One room", "rooms", answer=Room, errors=(unknown,)),
+            Endpoint(
+                "PATCH", "rooms/{room}", change, "Change a room", "rooms", body=RoomPatch, answer=Room,
+                errors=(unknown, denied),
+            ),
+            Endpoint("DELETE", "rooms/{room}", remove, "Delete a room", "rooms", errors=(unknown, denied)),
+            Endpoint(
+                "POST", "rooms/{room}/join", join, "Become a member", "rooms", body=JoinRequest,
+                answer=Joined, errors=(unknown, denied, conflict, ErrorCode.RATE_LIMITED),
+            ),
+            Endpoint(
+                "POST", "rooms/{room}/leave", leave, "Be a member no more", "rooms",
+                errors=(unknown, denied, conflict),
+            ),
+        ],
+    )  # fmt: skip

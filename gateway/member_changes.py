@@ -1,0 +1,61 @@
+"""What somebody may change about another member. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.permissions import EVERYTHING, MemberState, Permission, RoomRole
+from gateway.membership import Membership, require
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """What is wanted; None leaves it as it is."""
+
+    role: RoomRole | None = None
+    state: MemberState | None = None
+    added: int | None = None
+    removed: int | None = None
+
+
+def check_target(actor: Membership, target: Membership) -> None:
+    """Raises `Refused` forbidden where the actor may not touch the target at all."""
+    if target.role is RoomRole.CREATOR:
+        raise Refused(ErrorCode.FORBIDDEN, "The creator of a room cannot be changed or put out.")
+    if target.user.id == actor.user.id:
+        raise Refused(ErrorCode.FORBIDDEN, "Nobody changes his own rights; leave the room to go.")
+    if target.role is RoomRole.ADMIN:
+        require(actor, Permission.MANAGE_ADMIN)
+
+
+def check_kick(actor: Membership, target: Membership) -> None:
+    """Raises `Refused` forbidden unless the actor may put the target out."""
+    require(actor, Permission.KICK_MEMBER)
+    check_target(actor, target)
+
+
+def check_change(actor: Membership, target: Membership, change: MemberChange) -> None:
+    """Raises `Refused` unless the actor may make this change: `forbidden`, or `invalid` for a second creator."""
+    if change.role is RoomRole.CREATOR:
+        raise Refused(
+            ErrorCode.INVALID, "Some values are not right.",
+            errors=[{"path": "role", "detail": "a room has one creator"}],
+        )  # fmt: skip
+    if change.role is not None and change.role is not target.role:
+        admins = RoomRole.ADMIN in {change.role, target.role}
+        require(actor, Permission.MANAGE_ADMIN if admins else Permission.SET_MEMBER_PERMISSIONS)
+    if change.state is not None and change.state is not target.state:
+        banning = MemberState.BANNED in {change.state, target.state}
+        require(actor, Permission.BAN_MEMBER if banning else Permission.APPROVE_MEMBER)
+    toggled = 0
+    if change.added is not None:
+        toggled |= change.added ^ target.added
+    if change.removed is not None:
+        toggled |= change.removed ^ target.removed
+    toggled &= int(EVERYTHING)
+    if toggled:
+        require(actor, Permission.SET_MEMBER_PERMISSIONS)
+        if Permission(toggled) & ~actor.permissions:
+            raise Refused(ErrorCode.FORBIDDEN, "You may not grant or take away what you may not do yourself.")
+    check_target(actor, target)
