@@ -1,0 +1,369 @@
+"""Real transmux workers on a real NATS: whatever happens to them, the parts on the bus are those of one worker."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+
+from bus_schemas.messages.live import LiveEvent, StopReason, StreamStopped, TransmuxJob
+from bus_schemas.parts import PART_HEADER_SIZE, InitHeader, PartFlags, PartHeader
+from bus_schemas.streams import DLQ, JOBS, LIVE_EVENTS, LIVE_HEADERS, PARTS, TRANSMUX_CONSUMER
+from bus_schemas.subjects import (
+    HLS_INIT,
+    HLS_PART,
+    JOBS_TRANSMUX,
+    LIVE_EVENT,
+    LIVE_HEADER,
+    LIVE_TAGS_DELTA,
+    LIVE_TAGS_KEY,
+)
+from bus_schemas.tags import TagFlags
+from runtime import direct
+from runtime.bus import Bus, connect
+from runtime.emit import emit
+from runtime.health import Health
+from runtime.lifecycle import Context
+from runtime.metrics import Metrics
+from runtime.settings import Settings
+from runtime.tasks import Tasks
+from tests.embedded import RunningServer, fresh_name
+from tests.unit.transmux.sources import (
+    EPOCH,
+    Message,
+    audio_frames,
+    end_message,
+    make_segmenter,
+    messages,
+    parts_of,
+    run,
+    video_frames,
+)
+from workers.transmux.worker import make_app
+
+pytestmark = pytest.mark.connected
+
+PROJECT = Path(__file__).resolve().parents[2]
+WITHIN = 6.0
+
+
+@dataclass
+class Worker:
+    """A worker in this process, which a test may end in any way."""
+
+    bus: Bus
+    tasks: Tasks
+    metrics: Metrics
+    app: contextlib.AbstractAsyncContextManager[None]
+
+    @classmethod
+    async def start(cls, url: str, *, grace_s: float = 15) -> "Worker":
+        settings = Settings.model_validate({"nats_url": url, "transmux": {"grace_s": grace_s}})
+        metrics = Metrics()
+        bus = await connect(url, metrics, name="test-transmux")
+        tasks = Tasks(metrics)
+        app = make_app(Context("transmux", "t1", settings, bus, tasks, metrics, Health(), {}))
+        await app.__aenter__()
+        return cls(bus, tasks, metrics, app)
+
+    async def drain(self) -> None:
+        await self.app.__aexit__(None, None, None)
+        await self.close()
+
+    async def close(self) -> None:
+        await self.tasks.cancel()
+        await self.bus.nc.close()
+
+    @property
+    def jobs(self) -> float:
+        return self.metrics.registry.get_sample_value("matinee_transmux_jobs") or 0.0
+
+
+@dataclass
+class Stage:
+    """The bus, one stream on it, and the parts as they appear."""
+
+    bus: Bus
+    url: str
+    stream: str = field(default_factory=lambda: fresh_name("stream"))
+    parts: list[tuple[float, PartHeader, bytes]] = field(default_factory=list)
+
+    async def listen(self) -> None:
+        """Collect, for ever, what PARTS stores: a plain subscription would see refused parts too."""
+        subject = HLS_PART.at(stream=self.stream, rendition="source")
+        created, sequence = "", 0
+        while True:
+            with contextlib.suppress(NatsError, APIError, TimeoutError):
+                now = await self.bus.stream_created(PARTS.name)
+                if now != created:
+                    created, sequence = now, 0
+                for part in await direct.after(self.bus, PARTS.name, subject, sequence, deadline_s=0.5):
+                    sequence = part.sequence
+                    read = PartHeader.unpack(part.data), part.data[PART_HEADER_SIZE:]
+                    if read not in [(header, body) for _, header, body in self.parts[-1:]]:
+                        self.parts.append((time.monotonic(), *read))
+            await asyncio.sleep(0.02)
+
+    async def submit(self, epoch: int = EPOCH) -> None:
+        job = TransmuxJob(stream=self.stream, epoch=epoch)
+        await emit(self.bus, JOBS_TRANSMUX, job, msg_id=f"{self.stream}-{epoch}", stream=self.stream)
+
+    async def send(self, stream: Iterable[Message], *, paced: bool = False) -> None:
+        began, first = time.monotonic(), None
+        for header, message, _ in stream:
+            first = header.dts_ms if first is None else first
+            if paced:
+                await asyncio.sleep(max(0.0, began + (header.dts_ms - first) / 1000 - time.monotonic()))
+            if header.flags & TagFlags.HEADER:
+                await self.bus.js.publish(LIVE_HEADER.at(stream=self.stream), message)
+            subject = LIVE_TAGS_KEY if header.flags & TagFlags.KEY else LIVE_TAGS_DELTA
+            await self.bus.js.publish(subject.at(stream=self.stream), message)
+
+    @property
+    def headers(self) -> list[PartHeader]:
+        return [header for _, header, _ in self.parts]
+
+    @property
+    def ended(self) -> bool:
+        return any(header.flags & PartFlags.END for header in self.headers)
+
+    async def job_left(self) -> bool:
+        """Whether the stream's job still stands in the queue."""
+        info = await self.bus.js.stream_info(JOBS.name, subjects_filter=JOBS_TRANSMUX.at(stream=self.stream))
+        return bool(info.state.subjects)
+
+
+def both_tracks(seconds: float) -> list[Message]:
+    """30 fps in GOPs of a second, and AAC."""
+    video = video_frames(round(seconds * 30), 30, 30)
+    frames = sorted([*video, *audio_frames(round(seconds * 46))], key=lambda frame: (frame.dts, frame.audio))
+    return messages(frames)
+
+
+async def until(check: Callable[[], object], within: float = WITHIN) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + within
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+async def until_async(check: Callable[[], Awaitable[bool]], within: float = WITHIN) -> None:
+    """Wait for an answer to become true."""
+    deadline = time.monotonic() + within
+    while not await check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def stage(nats_url: str) -> AsyncIterator[Stage]:
+    bus = await connect(nats_url, Metrics(), name="test-stage")
+    await bus.create_missing()
+    made = Stage(bus, nats_url)
+    tasks = Tasks(Metrics())
+    tasks.spawn("listen", made.listen())
+    yield made
+    await tasks.cancel()
+    await bus.nc.close()
+
+
+def assert_as_one_worker_made_it(stage: Stage, stream: list[Message]) -> None:
+    """The very bytes, once each, in order."""
+    expected = parts_of(run(make_segmenter(), stream))
+    got = [(header, body) for _, header, body in stage.parts if not header.flags & PartFlags.END]
+    assert [(h.msn, h.part, h.dts_ms) for h, _ in got] == [
+        (part.header.msn, part.header.part, part.header.dts_ms) for part in expected
+    ]
+    assert [body for _, body in got] == [part.body for part in expected]
+    assert [(h.flags, h.pdt_us, h.duration_us, h.target_duration, h.init) for h, _ in got] == [
+        (h.flags, h.pdt_us, h.duration_us, h.target_duration, h.init) for h in (p.header for p in expected)
+    ]
+
+
+async def test_a_published_stream_becomes_parts_and_ends(stage: Stage) -> None:
+    """From job to END: init segment, parts, nothing left of headers and job."""
+    worker = await Worker.start(stage.url)
+    stream = both_tracks(5)
+    await stage.submit()
+
+    await stage.send(stream)
+    await until(lambda: len(stage.parts) > 20)
+    init = await direct.last(
+        stage.bus, LIVE_HEADERS.name, HLS_INIT.at(stream=stage.stream, rendition="source", generation="1")
+    )
+    await stage.send([end_message(stream[-1])])
+    await until(lambda: stage.ended)
+    await until_async(lambda: _no(stage.job_left()))
+
+    assert init is not None
+    assert InitHeader.unpack(init.data)[0].codecs == "avc1.4d400d,mp4a.40.2"
+    assert_as_one_worker_made_it(stage, [*stream, end_message(stream[-1])])
+    assert await direct.last_of_each(stage.bus, LIVE_HEADERS.name, f"*.*.{stage.stream}.>") == []
+    assert await direct.last(stage.bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stage.stream)) is None
+    assert worker.jobs == 0
+    await worker.drain()
+
+
+def _setting(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """A callback that sets the event."""
+
+    async def set_it() -> None:
+        event.set()
+
+    return set_it
+
+
+async def _no(question: Awaitable[bool]) -> bool:
+    return not await question
+
+
+async def test_a_drained_worker_hands_its_stream_over_at_once(stage: Stage) -> None:
+    """The next worker goes on with the next part, well before the lease would have run out."""
+    first = await Worker.start(stage.url)
+    stream = both_tracks(8)
+    await stage.submit()
+    await stage.send(stream[:200])
+    await until(lambda: first.jobs == 1 and len(stage.parts) > 10)
+    second = await Worker.start(stage.url)
+
+    began = time.monotonic()
+    await first.drain()
+    await until(lambda: second.jobs == 1)
+    took = time.monotonic() - began
+    end = end_message(stream[-1])
+    await stage.send([*stream[200:], end])
+    await until(lambda: stage.ended)
+
+    assert took < 1.0
+    assert_as_one_worker_made_it(stage, [*stream, end])
+    await second.drain()
+
+
+async def test_a_new_publish_session_goes_on_in_the_playlist(stage: Stage) -> None:
+    """The newer job supersedes the older one, whoever holds it; media sequence numbers go on."""
+    first, second = await Worker.start(stage.url), await Worker.start(stage.url)
+    stream = both_tracks(5)
+    await stage.submit()
+    await stage.send(stream)
+    await until(lambda: len(stage.parts) > 20)
+    again = messages(video_frames(150, 30, 30), epoch=EPOCH + 9_000, flags=TagFlags.DISCONTINUITY)
+
+    await stage.send(again[:30])
+    await stage.submit(EPOCH + 9_000)
+    end = end_message(again[-1])
+    await stage.send([*again[30:], end])
+    await until(lambda: stage.ended)
+    await until_async(lambda: _no(stage.job_left()))
+
+    assert_as_one_worker_made_it(stage, [*stream, *again, end])
+    assert any(header.flags & PartFlags.DISCONTINUITY for header in stage.headers)
+    assert first.jobs == second.jobs == 0
+    await first.drain()
+    await second.drain()
+
+
+async def test_a_lost_publisher_ends_the_stream_after_the_grace_period(stage: Stage) -> None:
+    """END goes on the bus in his place, and one event says that he was lost."""
+    worker = await Worker.start(stage.url, grace_s=1)
+    stream = both_tracks(3)
+    await stage.submit()
+    await stage.send(stream)
+
+    await until(lambda: stage.ended)
+    await until_async(lambda: _no(stage.job_left()))
+
+    last = await direct.last(stage.bus, LIVE_EVENTS.name, LIVE_EVENT.at(stream=stage.stream))
+    assert last is not None
+    event = LiveEvent.model_validate_json(last.data).root
+    assert isinstance(event, StreamStopped)
+    assert (event.reason, event.epoch) == (StopReason.LOST, EPOCH)
+    await worker.drain()
+
+
+async def test_a_job_that_cannot_be_read_is_set_aside(stage: Stage) -> None:
+    """It goes to the dead letters once, and the queue is free of it."""
+    worker = await Worker.start(stage.url)
+
+    await stage.bus.js.publish(JOBS_TRANSMUX.at(stream=stage.stream), b'{"stream": 7}')
+    await until_async(lambda: _no(stage.job_left()))
+
+    info = await stage.bus.js.stream_info(DLQ.name)
+    assert info.state.messages == 1
+    await worker.drain()
+
+
+async def test_the_stream_survives_a_killed_nats(nats_server: RunningServer, stage: Stage) -> None:
+    """LIVE and PARTS vanish with their server; the media sequence goes on as if nothing had been."""
+    worker = await Worker.start(stage.url)
+    stream = both_tracks(9)
+    await stage.submit()
+    await stage.send(stream[:300])
+    await until(lambda: len(stage.parts) > 15)
+    await asyncio.sleep(0.3)
+    key = max(i for i, (header, _, _) in enumerate(stream[:300]) if header.flags & TagFlags.KEY)
+
+    back = asyncio.Event()
+    stage.bus.on_reconnect.append(_setting(back))
+    nats_server.kill()
+    nats_server.start()
+    async with asyncio.timeout(WITHIN):
+        await back.wait()
+    # Ingest sends again from the last key frame on what it is not sure of.
+    end = end_message(stream[-1])
+    await stage.send([*stream[key:], end])
+    await until(lambda: stage.ended)
+
+    assert_as_one_worker_made_it(stage, [*stream, end])
+    await worker.drain()
+
+
+def start_process(url: str) -> subprocess.Popen[bytes]:
+    """A worker as a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MATINEE_")}
+    environment |= {"MATINEE_NATS_URL": url, "MATINEE_LOG__LEVEL": "warning"}
+    return subprocess.Popen([sys.executable, "-m", "workers.transmux"], cwd=PROJECT, env=environment)
+
+
+async def test_killed_and_stopped_workers_leave_no_gap_and_no_repeat(stage: Stage) -> None:
+    """One worker dies, the next is frozen and wakes up later: parts stall under 3 s and are those of one worker."""
+    stream = both_tracks(11)
+    end = end_message(stream[-1])
+    processes = [start_process(stage.url)]
+    await stage.submit()
+    feeding = asyncio.get_running_loop().create_task(stage.send([*stream, end], paced=True))
+    try:
+        await until(lambda: len(stage.parts) > 5, within=15)
+        processes.append(start_process(stage.url))
+        await asyncio.sleep(1.2)
+        processes[0].kill()
+        before = len(stage.parts)
+        await until(lambda: len(stage.parts) > before + 5)
+        processes.append(start_process(stage.url))
+        await asyncio.sleep(1.2)
+        processes[1].send_signal(signal.SIGSTOP)
+        before = len(stage.parts)
+        await until(lambda: len(stage.parts) > before + 5)
+        processes[1].send_signal(signal.SIGCONT)
+        await feeding
+        await until(lambda: stage.ended)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(10)
+
+    assert_as_one_worker_made_it(stage, [*stream, end])
+    times = [at for at, _, _ in stage.parts]
+    assert max(after - before for before, after in zip(times, times[1:], strict=False)) < 3.0
+    consumer = await stage.bus.js.consumer_info(JOBS.name, TRANSMUX_CONSUMER.name)
+    assert (consumer.num_ack_pending or 0) == 0
+    assert not await stage.job_left()

@@ -1,0 +1,362 @@
+"""One stream packaged by one worker: from the job it leased to the part that ends the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from hashlib import blake2b
+from typing import Any, Final
+
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from bus_schemas.messages.live import LiveEvent, StopReason, StreamStopped, TransmuxJob
+from bus_schemas.parts import InitHeader, PartFlags, PartFormatError, PartHeader
+from bus_schemas.streams import LIVE, LIVE_HEADERS
+from bus_schemas.subjects import LIVE_EVENT, LIVE_HEADER, LIVE_TAGS_DELTA
+from bus_schemas.tags import TagFlags, TagFormatError, TagHeader
+from media.aac import AacError
+from media.avc import AvcError
+from media.flv import FlvError
+from runtime import direct
+from runtime.bus import Bus
+from runtime.clock import now_ms, now_us
+from runtime.emit import emit
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+from runtime.tasks import Tasks
+from workers.transmux.live_reader import BUS_FAULTS, LiveReader
+from workers.transmux.parts_store import PartsStore, RaceLostError
+from workers.transmux.segmenter import InitReady, Output, PartReady, Segmenter
+
+log = get_logger("lease")
+
+BEAT_S: Final = 0.4
+"""Against an ack wait of 1.2 s."""
+HOLDER_WAIT_S: Final = 2.0
+"""With an init segment of this epoch but no part there is a holder whose parts vanished: let him go first."""
+WAITING_BYTES: Final = 16 << 20
+"""Parts cut and not yet stored; beyond it no more is read."""
+RETRY_S: Final = 0.1
+
+ACK: Final = b"+ACK"
+NAK: Final = b"-NAK"
+IN_PROGRESS: Final = b"+WPI"
+
+
+class Outcome(Enum):
+    """How a lease ends."""
+
+    ENDED = auto()
+    """The stream is over, and END is written."""
+    SUPERSEDED = auto()
+    """A newer job of the stream, or nothing left to do."""
+    RACE_LOST = auto()
+    """Another worker holds the same job."""
+    RELOAD = auto()
+    """The holder of an older job wrote once more: go on behind his part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all leases of a process share."""
+
+    bus: Bus
+    tasks: Tasks
+    metrics: Metrics
+    grace_s: float
+
+
+class Lease:
+    """A job held by leaving it un-acked. Cancelling `run` gives the job back at once."""
+
+    def __init__(self, around: Surroundings, job: TransmuxJob, message: Msg) -> None:
+        self.job = job
+        self.superseded = False
+        """Set before cancelling: the job is done with, not given back."""
+        self._around = around
+        self._bus = around.bus
+        self._loop = asyncio.get_running_loop()
+        self._answer_to = message.reply
+        self._writer = secrets.randbits(64)
+        secret = secrets.token_bytes(32)
+        self._names = lambda msn: blake2b(msn.to_bytes(8, "big"), key=secret, digest_size=8).hexdigest()
+        self._store = PartsStore(self._bus, job.stream, self._writer)
+        self._reader = LiveReader(self._bus, job.stream, self._on_message)
+        self._segmenter = self._new_segmenter(None, None)
+        self._done: asyncio.Future[Outcome] = self._loop.create_future()
+        self._waiting: deque[Output] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._heard_at = self._loop.time()
+        self._last_header: TagHeader | None = None
+        self._init = 0
+        self._lost = False
+
+    async def run(self) -> None:
+        """Package until the stream ends or another worker has it; then answer the job."""
+        beating = self._around.tasks.spawn(f"lease-beat:{self.job.stream}", self._beat())
+        try:
+            outcome = await self._hold()
+        except asyncio.CancelledError:
+            await self._answer(ACK if self.superseded else NAK)
+            raise
+        finally:
+            beating.cancel()
+            await self._reader.stop()
+        log.info("lease over", stream=self.job.stream, epoch=self.job.epoch, outcome=outcome.name)
+        if outcome is Outcome.ENDED:
+            await self._tidy()
+        if outcome is not Outcome.RACE_LOST:
+            await self._answer(ACK)
+
+    def renew(self, message: Msg) -> None:
+        """The same job was delivered once more, to us."""
+        self._answer_to = message.reply
+
+    async def reconnected(self) -> None:
+        """The bus was away, and its memory streams may be gone. Raises `BUS_FAULTS`."""
+        self._heard_at = self._loop.time()
+        await self._store.restore_init()
+        await self._reader.restart()
+
+    async def _hold(self) -> Outcome:
+        outcome = Outcome.RELOAD
+        while outcome is Outcome.RELOAD:
+            try:
+                begun = await self._begin()
+            except BUS_FAULTS as exc:
+                log.warning("cannot begin", stream=self.job.stream, error=repr(exc))
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not begun:
+                return Outcome.SUPERSEDED
+            work = [
+                self._around.tasks.spawn(f"lease-watch:{self.job.stream}", self._watch()),
+                self._around.tasks.spawn(f"lease-write:{self.job.stream}", self._write()),
+            ]
+            try:
+                awaited: list[asyncio.Future[Any]] = [self._done, *work]
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                for task in work:
+                    if task.done() and not self._done.done():
+                        task.result()  # its error ends the lease; the job comes to another worker
+                outcome = await self._done
+            finally:
+                for task in work:
+                    task.cancel()
+        return outcome
+
+    async def _begin(self) -> bool:
+        """Go on where the parts on the bus end; False where there is nothing to do. Raises `BUS_FAULTS`."""
+        await self._reader.stop()
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._room.set()
+        self._done = self._loop.create_future()
+        self._heard_at = self._loop.time()
+        job = self.job
+        last, init = await self._read_checkpoint()
+        if last is None:
+            self._segmenter = self._new_segmenter(None, init)
+            await self._learn_headers()
+            sequence = 0
+        else:
+            if max(last.epoch, last.checkpoint.job_epoch) > job.epoch:
+                return False
+            if last.flags & PartFlags.END and last.epoch == job.epoch:
+                return False
+            self._segmenter = self._resume(last, init)
+            sequence = await self._resume_sequence(last)
+            if last.epoch == job.epoch:
+                self._around.metrics.counter("matinee_transmux_takeovers_total").inc()
+        self._init = init.init if init else 0
+        log.info(
+            "packaging",
+            stream=job.stream,
+            epoch=job.epoch,
+            msn=last.msn if last else 0,
+            live_sequence=sequence,
+        )
+        await self._reader.start(sequence)
+        return True
+
+    async def _read_checkpoint(self) -> tuple[PartHeader | None, InitHeader | None]:
+        give_up = self._loop.time() + HOLDER_WAIT_S
+        while True:
+            last = await self._store.read_last()
+            if last:
+                return last, await self._store.read_init(last.init)
+            init = await self._store.read_init()
+            if init is None or init.epoch != self.job.epoch or self._loop.time() >= give_up:
+                return None, init
+            await asyncio.sleep(RETRY_S)
+
+    def _new_segmenter(self, last: PartHeader | None, init: InitHeader | None) -> Segmenter:
+        return Segmenter(
+            job_epoch=self.job.epoch, writer=self._writer, names=self._names, last=last, init=init
+        )
+
+    def _resume(self, last: PartHeader, init: InitHeader | None) -> Segmenter:
+        try:
+            return self._new_segmenter(last, init)
+        except (AvcError, AacError) as exc:
+            log.error("an init segment's records cannot be read", stream=self.job.stream, error=str(exc))
+            return self._new_segmenter(last, None)
+
+    async def _resume_sequence(self, last: PartHeader) -> int:
+        """Where in `LIVE` the next part begins, if that still is the message it was; else 0."""
+        sequence = last.checkpoint.live_sequence
+        with suppress(NotFoundError, TagFormatError):
+            found = await self._bus.js.get_msg(LIVE.name, seq=sequence, direct=True)
+            header = TagHeader.unpack(found.data or b"")
+            ours = str(found.subject).startswith(
+                LIVE_TAGS_DELTA.at(stream=self.job.stream).rpartition(".")[0]
+            )
+            if ours and (header.epoch, header.sequence) == (last.epoch, last.checkpoint.sequence):
+                return sequence
+        return 0
+
+    async def _learn_headers(self) -> None:
+        stored = await direct.last(self._bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=self.job.stream))
+        if stored is None:
+            return
+        try:
+            header = TagHeader.unpack(stored.data)
+            if header.epoch <= self.job.epoch:
+                self._segmenter.learn_headers(header, stored.data)
+        except (TagFormatError, FlvError) as exc:
+            log.warning("codec headers on the bus cannot be read", stream=self.job.stream, error=str(exc))
+
+    async def _on_message(self, message: bytes, live_sequence: int) -> None:
+        if self._done.done():
+            return
+        try:
+            header = TagHeader.unpack(message)
+            if header.epoch > self.job.epoch:
+                self._finish(Outcome.SUPERSEDED)
+                return
+            self._heard_at = self._loop.time()
+            self._last_header = header
+            made = self._segmenter.push(header, message, live_sequence)
+        except (TagFormatError, FlvError) as exc:
+            log.warning("a tag message cannot be read", stream=self.job.stream, error=str(exc))
+            return
+        if made:
+            self._waiting.extend(made)
+            self._waiting_bytes += sum(len(ready.body) for ready in made)
+            self._wake.set()
+            if self._waiting_bytes > WAITING_BYTES:
+                self._room.clear()
+                await self._room.wait()
+
+    async def _write(self) -> None:
+        """Store what was cut, in order; apart from reading, so that a restarted reader cancels no write."""
+        parts = self._around.metrics.counter("matinee_transmux_parts_total")
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                ready = self._waiting[0]
+                try:
+                    await self._put(ready)
+                except RaceLostError as exc:
+                    self._judge(exc.last)
+                    return
+                self._waiting.popleft()
+                self._waiting_bytes -= len(ready.body)
+                if self._waiting_bytes <= WAITING_BYTES:
+                    self._room.set()
+                if isinstance(ready, PartReady):
+                    parts.inc()
+                    if ready.header.flags & PartFlags.END and ready.header.epoch == self.job.epoch:
+                        self._finish(Outcome.ENDED)
+                        return
+
+    async def _put(self, ready: Output) -> None:
+        if isinstance(ready, InitReady):
+            self._init = ready.header.init
+            await self._store.put_init(ready)
+        else:
+            await self._store.put(ready)
+
+    def _judge(self, last: PartHeader) -> None:
+        """Somebody else wrote the newest part: whose is the stream?"""
+        self._around.metrics.counter("matinee_transmux_races_lost_total").inc()
+        theirs, ours = last.checkpoint.job_epoch, self.job.epoch
+        if theirs == ours:
+            self._finish(Outcome.RACE_LOST)
+        else:
+            self._finish(Outcome.SUPERSEDED if theirs > ours else Outcome.RELOAD)
+
+    def _finish(self, outcome: Outcome) -> None:
+        if not self._done.done():
+            self._done.set_result(outcome)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            if not self._bus.connected:
+                self._heard_at = self._loop.time()
+                continue
+            try:
+                await self._reader.watch()
+                if self._segmenter.wants_headers:
+                    await self._learn_headers()
+                if self._loop.time() - self._heard_at > self._around.grace_s:
+                    await self._end_lost()
+            except BUS_FAULTS as exc:
+                log.warning("watch", stream=self.job.stream, error=repr(exc))
+
+    async def _end_lost(self) -> None:
+        """Nothing came for the grace period: say END in the publisher's place; it comes back to us as a tag."""
+        before = self._last_header
+        if before is None or before.epoch != self.job.epoch:
+            end = TagHeader(TagFlags.END, 0, 0, self.job.epoch, 0, now_us())
+        else:
+            end = TagHeader(
+                TagFlags.END, before.generation, before.sequence + 1, before.epoch, before.dts_ms, now_us()
+            )
+        self._lost = True
+        log.info("publisher lost", stream=self.job.stream, epoch=self.job.epoch)
+        await self._bus.js.publish(LIVE_TAGS_DELTA.at(stream=self.job.stream), end.pack())
+        self._heard_at = self._loop.time()
+
+    async def _tidy(self) -> None:
+        """Take the ended stream's headers off the bus, and tell who waits if nobody else did."""
+        stream, epoch = self.job.stream, self.job.epoch
+        try:
+            header = await direct.last(self._bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stream))
+            if header and TagHeader.unpack(header.data).epoch <= epoch:
+                await self._bus.request_api(
+                    f"STREAM.MSG.DELETE.{LIVE_HEADERS.name}", {"seq": header.sequence, "no_erase": True}
+                )
+            await self._store.remove_inits(self._init)
+            if self._lost:
+                stopped = StreamStopped(
+                    stream=stream, epoch=epoch, at=now_ms(), reason=StopReason.LOST, room=self.job.room
+                )
+                await emit(
+                    self._bus,
+                    LIVE_EVENT,
+                    LiveEvent(stopped),
+                    msg_id=f"{stream}-{epoch}-stopped",
+                    stream=stream,
+                )
+        except (TagFormatError, PartFormatError, *BUS_FAULTS) as exc:
+            log.warning("an ended stream is not tidy", stream=stream, error=repr(exc))
+
+    async def _beat(self) -> None:
+        while True:
+            await self._answer(IN_PROGRESS)
+            await asyncio.sleep(BEAT_S)
+
+    async def _answer(self, answer: bytes) -> None:
+        with suppress(*BUS_FAULTS):
+            await self._bus.nc.publish(self._answer_to, answer)
