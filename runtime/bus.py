@@ -30,6 +30,10 @@ publish raises, and the caller's own policy decides."""
 
 _STREAM_NAME_IN_USE: Final = 10058
 _CONSUMER_EXISTS: Final = 10148
+_NO_ROOM: Final = frozenset({10023, 10028, 10047})
+"""Not enough memory or storage: also said while another process is creating the same stream, which then
+counts twice for a moment."""
+CREATE_ATTEMPTS: Final = 30
 
 
 class BusUnusable(Exception):
@@ -71,12 +75,8 @@ class Bus:
             config = spec.config()
             if config["name"] in there:
                 continue
-            try:
-                await self.request_api(f"STREAM.CREATE.{config['name']}", config)
+            if await self._create(config):
                 made.append(config["name"])
-            except APIError as exc:
-                if exc.err_code != _STREAM_NAME_IN_USE:
-                    raise
         for consumer in CONSUMERS:
             body = {"stream_name": consumer.stream, "config": consumer.config(), "action": "create"}
             try:
@@ -87,6 +87,23 @@ class Bus:
         if made:
             log.info("created on the bus", streams=made)
         return made
+
+    async def _create(self, config: dict[str, Any]) -> bool:
+        """Create a stream; False where somebody else did so first."""
+        for attempt in range(1, CREATE_ATTEMPTS + 1):
+            try:
+                await self.request_api(f"STREAM.CREATE.{config['name']}", config)
+            except APIError as exc:
+                if exc.err_code == _STREAM_NAME_IN_USE:
+                    return False
+                if exc.err_code not in _NO_ROOM or attempt == CREATE_ATTEMPTS:
+                    raise
+                await asyncio.sleep(RECONNECT_WAIT_S)
+                if config["name"] in await self._stream_names():
+                    return False
+            else:
+                return True
+        return False
 
     async def migrate(self) -> list[str]:
         """Bring every declared stream, bucket and consumer to its declaration: `matinee migrate`."""
