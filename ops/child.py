@@ -63,6 +63,8 @@ class Child:
 
     def tail(self) -> str:
         """The last line it logged, for a sentence about why it ended."""
+        if self._output == "inherit":
+            return "its own lines are above"
         return self._tail[-1] if self._tail else "it said nothing"
 
     async def start(self, now: float) -> None:

@@ -5,7 +5,6 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,8 @@ from ops import data_directory
 from ops.errors import OperatorError
 from ops.options import Data
 from ops.plan import MODULES, command_of, parse_scale, python_environment
+from runtime.logs import configure
+from runtime.settings import LogSettings
 
 app = typer.Typer(
     name="matinee",
@@ -28,16 +29,12 @@ app = typer.Typer(
 
 def main() -> None:
     """Run one command; a fault that the operator can right is one sentence and exit code 1."""
+    configure(LogSettings(level="error", format="text"), kind="cli", node="cli")
     try:
         app()
     except OperatorError as error:
         sys.stderr.write(f"matinee: {error}\n")
         sys.exit(1)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command's coroutine."""
-    asyncio.run(work)
 
 
 @app.command()

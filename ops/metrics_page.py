@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from aiohttp import web
 
@@ -26,20 +26,19 @@ def merged(pages: Iterable[tuple[str, str]]) -> str:
                     heads.append(line)
             elif match := _SAMPLE.match(line):
                 name, _, labels, value = match.groups()
-                _, samples = families.setdefault(_family(name, families.keys()), ([], []))
+                _, samples = families.setdefault(_family(name, families), ([], []))
                 labelled = f'process="{process}"' + (f",{labels}" if labels else "")
                 samples.append(f"{name}{{{labelled}}}{value}")
     lines = [line for heads, samples in families.values() for line in (*heads, *samples)]
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _family(name: str, known: Iterable[str]) -> str:
+def _family(name: str, known: Container[str]) -> str:
     """The family that a sample belongs to: its name, or its name without what its type appends."""
-    names = set(known)
-    if name in names:
+    if name in known:
         return name
     for suffix in _SUFFIXES:
-        if name.endswith(suffix) and name.removesuffix(suffix) in names:
+        if name.endswith(suffix) and name.removesuffix(suffix) in known:
             return name.removesuffix(suffix)
     return name
 
