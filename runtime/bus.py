@@ -139,7 +139,8 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
 
     async def on_disconnect() -> None:
         connected.set(0)
-        log.warning("bus connection lost")
+        if not any(bus.nc.is_closed or bus.nc.is_draining for bus in holder):
+            log.warning("bus connection lost")
 
     async def on_reconnect() -> None:
         connected.set(1)
