@@ -149,11 +149,14 @@ async def _listen(ctx: Context, runner: web.AppRunner) -> None:
     """The public port, shared with the other gateways of this host, and one of our own."""
     settings = ctx.settings.gateway
     for name, port, shared in (("http", settings.port, True), ("own", settings.own_port, False)):
-        site = web.TCPSite(runner, settings.host, port, backlog=BACKLOG, reuse_port=shared or None)
-        await site.start()
-        server = site._server  # aiohttp keeps the port it was given to itself
-        assert isinstance(server, asyncio.Server)
-        ctx.addresses[name] = _address_of(server.sockets[0])
+        listening = socket.create_server(
+            (settings.host, port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=BACKLOG,
+            reuse_port=shared,
+        )
+        await web.SockSite(runner, listening, backlog=BACKLOG).start()
+        ctx.addresses[name] = _address_of(listening)
 
 
 def _address_of(listening: socket.socket) -> str:
@@ -175,7 +178,6 @@ async def _connect_redis(settings: Settings) -> Redis:
     while True:
         try:
             await redis.ping()
-            return redis
         except (RedisError, OSError, TimeoutError) as exc:
             if asyncio.get_running_loop().time() > deadline:
                 await redis.aclose()
@@ -183,6 +185,8 @@ async def _connect_redis(settings: Settings) -> Redis:
                     f"Redis at {redact(url)} does not answer ({exc!r}): start it, or set MATINEE_REDIS_URL."
                 ) from exc
             await asyncio.sleep(0.1)
+        else:
+            return redis
 
 
 async def _close_pool(pool: postgres.Pool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import jwt
+from jwt.types import Options
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.messages.shapes import User
@@ -26,7 +27,7 @@ PLAY_AUDIENCE: Final = "matinee:play"
 TOKEN_MAX: Final = 4_096
 """Characters of a token worth looking at."""
 CACHE_MAX: Final = 20_000
-_REQUIRED: Final = {"require": ["exp", "iat", "iss", "aud", "sub", "jti"]}
+_REQUIRED: Final[Options] = {"require": ["exp", "iat", "iss", "aud", "sub", "jti"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,7 @@ class Tokens:
         key = self.keys.signing
         expires = issued + life_s
         whole = {**claims, "iss": self._settings.issuer, "iat": issued, "exp": expires, "jti": new_id()}
-        return jwt.encode(
-            whole, key.private, algorithm=ALGORITHM, headers={"kid": key.kid}
-        ), expires * 1000
+        return jwt.encode(whole, key.private, algorithm=ALGORITHM, headers={"kid": key.kid}), expires * 1000
 
     def _read(self, token: str, audience: str) -> dict[str, Any]:
         if len(token) > TOKEN_MAX:

@@ -54,7 +54,14 @@ class Streams:
     async def add(self, connection: Connection, row: StreamRow) -> None:
         """A new stream."""
         await connection.execute(
-            self._sql["add"], row.id, row.room, row.owner, row.title, row.key_hash, row.private, row.created_at
+            self._sql["add"],
+            row.id,
+            row.room,
+            row.owner,
+            row.title,
+            row.key_hash,
+            row.private,
+            row.created_at,
         )
 
     async def set_key(self, db: Queryable, stream: str, before: str, after: str) -> bool:

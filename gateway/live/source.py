@@ -9,11 +9,11 @@ from typing import Final
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.streams import LIVE, LIVE_HEADERS, PUBLISHERS
 from bus_schemas.subjects import LIVE_HEADER, LIVE_TAGS_KEY
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagFormatError, TagHeader
 from gateway.live.fanout import Fanout, Viewer
+from gateway.live.liveness import offline
 from gateway.live.reader import Delivered, StreamReader
 from gateway.live.timeline import Timeline, leading_headers, stamp, tracks_of
 from media import flv
@@ -34,11 +34,6 @@ FIRST_KEY_S: Final = 5.0
 SILENCE_S: Final = 20.0
 """After so long without a message it is asked whether anybody still publishes: the transmux lease holder,
 who ends a lost stream after its grace period, may have died with it."""
-
-
-def offline(stream: str) -> Refused:
-    """The answer for a stream that is known and not live."""
-    return Refused(ErrorCode.STREAM_OFFLINE, f"Nobody publishes stream {stream} now.")
 
 
 class LiveSource:
@@ -66,6 +61,8 @@ class LiveSource:
         self._need_key = True
         self._playable = loop.create_future()
         self._heard = loop.time()
+        self.asked_at = loop.time()
+        """When it was wanted last, seconds of the loop's clock."""
         self.ended = asyncio.Event()
         self.reader = StreamReader(
             bus,
@@ -215,7 +212,7 @@ class LiveSources:
     async def open(self, stream: str) -> LiveSource:
         """The stream's source, playable; raises `Refused` stream_offline. A name that is not live leaves nothing."""
         source = self._sources.get(stream)
-        if source is None:
+        if source is None or source.ended.is_set():
             opening = self._opening.get(stream)
             if opening is None:
                 opening = self._tasks.spawn(f"live-open:{stream}", self._open(stream))
@@ -224,6 +221,7 @@ class LiveSources:
             source = await asyncio.shield(opening)
             if source is None:
                 raise offline(stream)
+        source.asked_at = asyncio.get_running_loop().time()
         await source.wait_playable()
         return source
 
@@ -232,7 +230,7 @@ class LiveSources:
         if not await source.is_live():
             return None
         self._sources[stream] = source
-        self._pulled.set(len(self._sources))
+        self._pulled.inc()
         self._tasks.spawn(f"live:{stream}", self._pull(source))
         return source
 
@@ -240,15 +238,14 @@ class LiveSources:
         """Read the stream until it ends or nobody has watched it for a while."""
         loop = asyncio.get_running_loop()
         linger_s = max(self._settings.linger_s, FIRST_KEY_S + 1)
-        watched_at = loop.time()
         reading = self._tasks.spawn(f"live-read:{source.stream}", source.reader.run())
         try:
-            while not source.ended.is_set() and loop.time() - watched_at < linger_s:
+            while not source.ended.is_set() and loop.time() - source.asked_at < linger_s:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1):
                         await source.ended.wait()
                 if source.fanout.viewers:
-                    watched_at = loop.time()
+                    source.asked_at = loop.time()
                 try:
                     if await source.is_abandoned():
                         log.info("nobody publishes any more", stream=source.stream)
@@ -257,8 +254,9 @@ class LiveSources:
                     log.warning("cannot ask who publishes", stream=source.stream, error=repr(exc))
         finally:
             reading.cancel()
-            self._sources.pop(source.stream, None)
-            self._pulled.set(len(self._sources))
+            if self._sources.get(source.stream) is source:
+                del self._sources[source.stream]
+            self._pulled.dec()
             source.end()
 
     async def _after_reconnect(self) -> None:
@@ -269,6 +267,10 @@ class LiveSources:
         """How many this gateway serves."""
         source = self._sources.get(stream)
         return len(source.fanout.viewers) if source is not None else 0
+
+    def streams(self) -> set[str]:
+        """The streams pulled here."""
+        return set(self._sources)
 
     def stop(self) -> None:
         """End all viewers: this gateway goes."""

@@ -1,0 +1,107 @@
+"""Who may play a stream: known or not, restricted or not, with which token."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.permissions import Permission, SiteRole
+from gateway.auth.principal import Principal
+from gateway.db.streams import StreamRow
+from gateway.http.problems import AWAY
+from gateway.membership import check_id, membership, require
+from gateway.services import Services
+
+KNOWN_S: Final = 2.0
+"""How long a stream's row is remembered: what a room's new password takes to bind newcomers."""
+KNOWN_MAX: Final = 10_000
+SESSION_S: Final = 12 * 3_600
+"""How long a session begun with a valid play token lives without another."""
+
+
+def no_such_stream() -> Refused:
+    """For a stream that does not exist, or whose existence is a secret."""
+    return Refused(ErrorCode.NOT_FOUND, "There is no such stream.")
+
+
+@dataclass(frozen=True, slots=True)
+class PlayToken:
+    """What a player sends as `?token=` for a restricted stream."""
+
+    token: str
+    expires_at: int
+    """Epoch ms."""
+
+
+async def issue_play_token(services: Services, stream: str, principal: Principal) -> PlayToken | None:
+    """A token for this stream; None where playing takes none.
+
+    Raises `Refused`: not_found for an unknown stream or one the caller may not know of, forbidden.
+    """
+    row = await services.streams.by_id(services.pool, check_id(stream, "stream"))
+    if row is None:
+        raise no_such_stream()
+    if not row.restricted:
+        return None
+    await require_viewer(services, row, principal)
+    return PlayToken(*services.tokens.issue_play(stream, principal.user.id))
+
+
+async def require_viewer(services: Services, row: StreamRow, principal: Principal) -> None:
+    """Raises `Refused` unless the caller may play this restricted stream."""
+    if row.room is not None:
+        require(await membership(services, row.room, principal), Permission.VIEW_PLAYLIST)
+    elif row.owner != principal.user.id and principal.user.role is SiteRole.USER:
+        raise no_such_stream()
+
+
+class Admission:
+    """Checks the requests of players; rows are remembered for moments, names that are none never."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._known: dict[str, tuple[float, StreamRow]] = {}
+
+    async def stream(self, request: web.Request) -> StreamRow:
+        """The stream of a request that may play it.
+
+        Raises `Refused`: not_found; unauthenticated for a restricted stream without a valid token.
+        """
+        row = await self._row(request.match_info["stream"])
+        if row.restricted:
+            token = request.query.get("token")
+            if not token:
+                raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
+            self._services.tokens.verify_play(token, row.id)
+        return row
+
+    def session_token(self, request: web.Request, row: StreamRow) -> str | None:
+        """The token for the addresses inside an admitted playlist: the session lives on without renewal."""
+        if not row.restricted:
+            return None
+        grant = self._services.tokens.verify_play(request.query["token"], row.id)
+        return self._services.tokens.issue_play(row.id, grant.user, SESSION_S)[0]
+
+    async def _row(self, stream: str) -> StreamRow:
+        now = asyncio.get_running_loop().time()
+        known = self._known.get(stream)
+        if known is not None and known[0] > now:
+            return known[1]
+        try:
+            row = await self._services.streams.by_id(self._services.pool, stream)
+        except AWAY:
+            if known is None:
+                raise
+            # Those who watch go on while the database is away.
+            row = known[1]
+        self._known.pop(stream, None)
+        if row is None:
+            raise no_such_stream()
+        if len(self._known) >= KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[stream] = now + KNOWN_S, row
+        return row

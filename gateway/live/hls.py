@@ -1,0 +1,109 @@
+"""LL-HLS: playlists, parts, segments and init segments of `/live/{stream}/…` (RFC 8216bis)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.parts import SOURCE_RENDITION
+from gateway.live.parts import LIVE
+from gateway.live.playlist import render_multivariant
+from gateway.live.rendition import Playlist, Rendition
+from gateway.services import SERVICES
+
+PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
+FOR_EVER: Final = "public, max-age=3600, immutable"
+"""Of what never changes under its name."""
+NUMBER_DIGITS: Final = 15
+
+
+async def serve_multivariant(request: web.Request) -> web.Response:
+    """`/live/{stream}/index.m3u8`."""
+    live = request.app[LIVE]
+    row = await live.admission.stream(request)
+    rendition = await live.renditions.open(row.id, SOURCE_RENDITION, live=True)
+    token = live.admission.session_token(request, row)
+    text = render_multivariant([(rendition.name, rendition.newest_init, rendition.index)], token)
+    return web.Response(
+        body=text.encode(), headers={hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache"}
+    )
+
+
+async def serve_media(request: web.Request) -> web.Response:
+    """`/live/{stream}/{rendition}/index.m3u8`, held back until it has what `_HLS_msn` and `_HLS_part` name."""
+    live = request.app[LIVE]
+    query = request.query
+    msn, part = _number(query.get("_HLS_msn"), "_HLS_msn"), _number(query.get("_HLS_part"), "_HLS_part")
+    if part is not None and msn is None:
+        raise _bad("_HLS_part", "needs _HLS_msn")
+    skip = query.get("_HLS_skip")
+    if skip not in (None, "YES", "v2"):
+        raise _bad("_HLS_skip", "is YES or v2")
+    row = await live.admission.stream(request)
+    rendition = await live.renditions.open(row.id, request.match_info["rendition"], live=False)
+    address = request.app[SERVICES].addresses.of(request)
+    client = hash((address, request.headers.get(hdrs.USER_AGENT), query.get("token")))
+    rendition.see(client)
+    if msn is not None:
+        await rendition.wait_for(msn, part)
+    return _playlist(request, rendition.playlist(skip=skip is not None))
+
+
+async def serve_part(request: web.Request) -> web.Response:
+    """`{msn}-{name}.{part}.m4s`; one that was hinted at is waited for."""
+    names = request.match_info
+    body = await (await _rendition(request)).part(int(names["msn"]), names["name"], int(names["part"]))
+    return _media(body)
+
+
+async def serve_segment(request: web.Request) -> web.Response:
+    """`{msn}-{name}.m4s`."""
+    names = request.match_info
+    body = await (await _rendition(request)).segment(int(names["msn"]), names["name"])
+    return _media(body)
+
+
+async def serve_init(request: web.Request) -> web.Response:
+    """`init-{number}-{name}.mp4`."""
+    names = request.match_info
+    body = (await _rendition(request)).init(int(names["number"]), names["name"])
+    return _media(body)
+
+
+async def _rendition(request: web.Request) -> Rendition:
+    """The rendition of a media request; the name in it is what lets one in, so no token is asked for."""
+    live = request.app[LIVE]
+    stream, name = request.match_info["stream"], request.match_info["rendition"]
+    rendition = live.renditions.find(stream, name)
+    if rendition is None:
+        # A playlist of another gateway named it.
+        rendition = await live.renditions.open(stream, name, live=False)
+    return rendition
+
+
+def _playlist(request: web.Request, playlist: Playlist) -> web.Response:
+    headers = {hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: "Accept-Encoding"}
+    if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return web.Response(body=playlist.zipped, headers=headers)
+    return web.Response(body=playlist.plain, headers=headers)
+
+
+def _media(body: bytes) -> web.Response:
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "video/mp4", hdrs.CACHE_CONTROL: FOR_EVER})
+
+
+def _number(text: str | None, name: str) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS):
+        raise _bad(name, "is a whole number")
+    return int(text)
+
+
+def _bad(name: str, detail: str) -> Refused:
+    return Refused(
+        ErrorCode.INVALID, f"{name} {detail}.", status=400, errors=[{"path": name, "detail": detail}]
+    )

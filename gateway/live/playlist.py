@@ -1,0 +1,133 @@
+"""HLS playlists as text: RFC 8216bis and Apple's authoring specification, from a `SegmentIndex`. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from bus_schemas.parts import PART_TARGET_US, InitHeader
+from gateway.live.segments import Part, Segment, SegmentIndex
+
+VERSION: Final = 9
+"""Of the playlist format: the least that has EXT-X-SKIP."""
+HOLD_BACK_PARTS: Final = 3
+SKIP_TARGETS: Final = 6
+"""CAN-SKIP-UNTIL, in target durations: no less is allowed."""
+PART_TARGETS: Final = 3
+"""Parts are listed for the last so many target durations."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def part_uri(msn: int, name: str, part: int) -> str:
+    """Name of a part, relative to its playlist."""
+    return f"{msn}-{name}.{part}.m4s"
+
+
+def segment_uri(msn: int, name: str) -> str:
+    """Name of a segment, relative to its playlist."""
+    return f"{msn}-{name}.m4s"
+
+
+def init_uri(init: InitHeader) -> str:
+    """Name of an init segment, relative to its playlist."""
+    return f"init-{init.init}-{init.name}.mp4"
+
+
+def render_multivariant(renditions: list[tuple[str, InitHeader, SegmentIndex]], token: str | None) -> str:
+    """The multivariant playlist of (rendition, its newest init, its segments); `token` for its addresses."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}"]
+    if all(index.independent for _, _, index in renditions):
+        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    for name, init, index in renditions:
+        peak, average = index.bit_rates()
+        measured = average or init.bandwidth
+        attributes = [
+            f"BANDWIDTH={max(peak, init.bandwidth, 1)}",
+            f"AVERAGE-BANDWIDTH={max(measured, 1)}",
+            f'CODECS="{init.codecs}"',
+        ]
+        if init.width:
+            attributes.append(f"RESOLUTION={init.width}x{init.height}")
+        if init.frame_rate:
+            attributes.append(f"FRAME-RATE={init.frame_rate:.3f}")
+        lines.append("#EXT-X-STREAM-INF:" + ",".join(attributes))
+        lines.append(f"{name}/index.m3u8" + (f"?token={token}" if token else ""))
+    return "\n".join(lines) + "\n"
+
+
+def render_media(index: SegmentIndex, inits: dict[int, InitHeader], *, skip: bool = False) -> str:
+    """The media playlist; with `skip` a delta update, where that leaves anything out.
+
+    The index must have a target duration, and an init for each of its segments.
+    """
+    target_us = index.target_duration * 1_000_000
+    first = index.segments[0] if index.segments else None
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{VERSION}",
+        f"#EXT-X-TARGETDURATION:{index.target_duration}",
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={_seconds(HOLD_BACK_PARTS * PART_TARGET_US)}"
+        f",CAN-SKIP-UNTIL={index.target_duration * SKIP_TARGETS}.0",
+        f"#EXT-X-PART-INF:PART-TARGET={_seconds(PART_TARGET_US)}",
+        f"#EXT-X-MEDIA-SEQUENCE:{first.msn if first else index.next[0]}",
+    ]
+    if first is not None:
+        lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity - first.begins_discontinuity}")
+        if index.independent:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    behind_us = _behind(index)
+    skipped = _skippable(behind_us, SKIP_TARGETS * target_us) if skip else 0
+    if skipped:
+        lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
+    shown_init = None
+    for number, segment in enumerate(index.segments):
+        if number < skipped:
+            continue
+        if segment.begins_discontinuity:
+            lines.append("#EXT-X-DISCONTINUITY")
+        if segment.init != shown_init:
+            shown_init = segment.init
+            lines.append(f'#EXT-X-MAP:URI="{init_uri(inits[segment.init])}"')
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(segment.pdt_us)}")
+        if not segment.complete or behind_us[number] < PART_TARGETS * target_us:
+            lines += [_part(segment, at, part) for at, part in enumerate(segment.parts)]
+        if segment.complete:
+            lines.append(f"#EXTINF:{_seconds(segment.duration_us)},")
+            lines.append(segment_uri(segment.msn, segment.name))
+    if index.ended:
+        lines.append("#EXT-X-ENDLIST")
+    elif (hint := index.hint) is not None:
+        msn, part, name = hint
+        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{part_uri(msn, name, part)}"')
+    return "\n".join(lines) + "\n"
+
+
+def _behind(index: SegmentIndex) -> list[int]:
+    """For each segment, how far its end lies behind the end of the playlist, µs."""
+    behind = []
+    total = 0
+    for segment in reversed(index.segments):
+        behind.append(total)
+        total += segment.duration_us
+    return behind[::-1]
+
+
+def _skippable(behind_us: list[int], boundary_us: int) -> int:
+    """How many of the first segments lie wholly before the skip boundary."""
+    return sum(distance >= boundary_us for distance in behind_us)
+
+
+def _part(segment: Segment, at: int, part: Part) -> str:
+    uri = part_uri(segment.msn, segment.name, at)
+    independent = ",INDEPENDENT=YES" if part.independent else ""
+    return f'#EXT-X-PART:DURATION={_seconds(part.duration_us)},URI="{uri}"{independent}'
+
+
+def _seconds(microseconds: int) -> str:
+    text = f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}".rstrip("0")
+    return text + "0" if text.endswith(".") else text
+
+
+def _date_time(microseconds: int) -> str:
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,307 @@
+"""One rendition of a stream as LL-HLS: follows its parts on the bus, renders once for all who ask."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+from dataclasses import dataclass
+from typing import Final
+
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.parts import (
+    PART_HEADER_SIZE,
+    SOURCE_RENDITION,
+    InitHeader,
+    PartFormatError,
+    PartHeader,
+)
+from bus_schemas.streams import LIVE_HEADERS, PARTS
+from bus_schemas.subjects import HLS_INIT, HLS_PART
+from gateway.live.audience import RecentClients
+from gateway.live.liveness import is_live, offline
+from gateway.live.playlist import render_media
+from gateway.live.reader import Delivered, StreamReader
+from gateway.live.segments import Segment, SegmentIndex
+from runtime import direct
+from runtime.bus import Bus
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+from runtime.tasks import Tasks
+
+log = get_logger("live.rendition")
+
+LINGER_S: Final = 30.0
+"""A rendition is followed for so long after the last request."""
+FIRST_PLAYLIST_S: Final = 12.0
+"""How long a request waits for the first segment of a stream that has just begun: at most 10 s long."""
+BLOCK_TARGETS: Final = 3
+"""A blocked request is given up after so many target durations."""
+INIT_TRIES: Final = 20
+INIT_RETRY_S: Final = 0.05
+GZIP_LEVEL: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """A rendered playlist, for all who ask for it."""
+
+    plain: bytes
+    zipped: bytes
+
+
+class Rendition:
+    """One rendition; `reader.run` is to be run while it is wanted."""
+
+    def __init__(self, bus: Bus, stream: str, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.stream = stream
+        self.name = name
+        self.index = SegmentIndex()
+        self.inits: dict[int, InitHeader] = {}
+        self.clients = RecentClients()
+        """Who asked for its playlist lately."""
+        self.asked_at = loop.time()
+        """When it was wanted last, seconds of the loop's clock."""
+        self._init_bodies: dict[int, bytes] = {}
+        self._bus = bus
+        self._loop = loop
+        self._loading = True
+        self._changed: asyncio.Future[None] = loop.create_future()
+        self._rendered: dict[bool, Playlist] = {}
+        self.reader = StreamReader(
+            bus,
+            stream=PARTS.name,
+            subject=HLS_PART.at(stream=stream, rendition=name),
+            start=self._from_the_oldest,
+            take=self._take,
+            on_caught_up=self._loaded,
+        )
+
+    @property
+    def newest_init(self) -> InitHeader:
+        """The init segment of the newest segment."""
+        return self.inits[self.index.segments[-1].init]
+
+    async def wait_ready(self) -> None:
+        """Return once there is a playlist; raises `Refused` unavailable if there is none in time."""
+        try:
+            async with asyncio.timeout(FIRST_PLAYLIST_S):
+                while self._loading or not (self.index.target_duration and self.index.segments):
+                    if self.index.ended and not self._loading:
+                        raise offline(self.stream)
+                    await asyncio.shield(self._changed)
+        except TimeoutError:
+            raise Refused(
+                ErrorCode.UNAVAILABLE, "The first segment is not there yet.", retry_after=1
+            ) from None
+
+    async def wait_for(self, msn: int, part: int | None) -> None:
+        """Block until the playlist has that part; raises `Refused`: invalid (400) too far ahead, unavailable."""
+        if self.index.has(msn, part):
+            return
+        if self.index.is_too_far(msn, part):
+            raise Refused(ErrorCode.INVALID, "That part is too far ahead.", status=400)
+        try:
+            async with asyncio.timeout(BLOCK_TARGETS * self.index.target_duration):
+                while not self.index.has(msn, part):
+                    await asyncio.shield(self._changed)
+        except TimeoutError:
+            raise Refused(ErrorCode.UNAVAILABLE, "That part did not come in time.", retry_after=1) from None
+
+    def playlist(self, *, skip: bool) -> Playlist:
+        """The media playlist as of now, or a delta update of it."""
+        rendered = self._rendered.get(skip)
+        if rendered is None:
+            plain = render_media(self.index, self.inits, skip=skip).encode()
+            rendered = self._rendered[skip] = Playlist(plain, gzip.compress(plain, GZIP_LEVEL, mtime=0))
+        return rendered
+
+    async def part(self, msn: int, name: str, part: int) -> bytes:
+        """A part's bytes, waiting for one that is to come; raises `Refused` like `wait_for`, and not_found."""
+        await self.wait_for(msn, part)
+        segment = self.index.find(msn, name)
+        if segment is None or part >= len(segment.parts):
+            raise _gone()
+        return (await self._bodies(segment, part, part + 1))[0]
+
+    async def segment(self, msn: int, name: str) -> bytes:
+        """A complete segment's bytes; raises `Refused` not_found, unavailable."""
+        await self.wait_for(msn, None)
+        segment = self.index.find(msn, name)
+        if segment is None or not segment.complete:
+            raise _gone()
+        return b"".join(await self._bodies(segment, 0, len(segment.parts)))
+
+    def see(self, client: int) -> None:
+        """Somebody asked for the playlist."""
+        self.clients.see(client, self._loop.time())
+
+    def init(self, number: int, name: str) -> bytes:
+        """An init segment's bytes; raises `Refused` not_found."""
+        header = self.inits.get(number)
+        if header is None or header.name != name:
+            raise _gone()
+        return self._init_bodies[number]
+
+    async def _bodies(self, segment: Segment, start: int, stop: int) -> list[bytes]:
+        parts = segment.parts[start:stop]
+        held = [part.body for part in parts if part.body is not None]
+        if len(held) == len(parts):
+            return held
+        subject = HLS_PART.at(stream=self.stream, rendition=self.name)
+        found: list[bytes] = []
+        for part in parts:
+            if part.body is not None:
+                found.append(part.body)
+                continue
+            try:
+                message = await self._bus.js.get_msg(PARTS.name, part.sequence, direct=True)
+            except NotFoundError:
+                raise _gone() from None
+            data = message.data or b""
+            # After the stream was made anew its sequences name other messages.
+            if message.subject != subject or len(data) - PART_HEADER_SIZE != part.size:
+                raise _gone()
+            found.append(data[PART_HEADER_SIZE:])
+        return found
+
+    async def _from_the_oldest(self) -> int:
+        self.index.forget_without_body()
+        return 0
+
+    async def _take(self, delivered: Delivered) -> None:
+        try:
+            header = PartHeader.unpack(delivered.data)
+        except PartFormatError as exc:
+            log.warning("unreadable part", stream=self.stream, error=str(exc))
+            return
+        body = delivered.data[PART_HEADER_SIZE:]
+        if body and header.init not in self.inits and not await self._load_init(header.init):
+            log.warning("no init segment", stream=self.stream, init=header.init)
+            return
+        if self.index.add(header, len(body), delivered.sequence, body):
+            self._forget_inits()
+            if not self._loading:
+                self._notify()
+
+    async def _load_init(self, number: int) -> bool:
+        subject = HLS_INIT.at(stream=self.stream, rendition=self.name, generation=str(number))
+        for _ in range(INIT_TRIES):
+            stored = await direct.last(self._bus, LIVE_HEADERS.name, subject)
+            if stored is not None and stored.data:
+                try:
+                    header, body = InitHeader.unpack(stored.data)
+                except PartFormatError as exc:
+                    log.warning("unreadable init segment", stream=self.stream, error=str(exc))
+                    return False
+                self.inits[number], self._init_bodies[number] = header, body
+                return True
+            if self._loading:
+                return False  # of a session that is over: its inits went with it
+            await asyncio.sleep(INIT_RETRY_S)
+        return False
+
+    def _forget_inits(self) -> None:
+        wanted = {segment.init for segment in self.index.segments}
+        for number in [number for number in self.inits if number not in wanted]:
+            if len(self.inits) > len(wanted) and self.index.segments:
+                del self.inits[number], self._init_bodies[number]
+
+    def _loaded(self) -> None:
+        if self._loading:
+            self._loading = False
+            self._notify()
+
+    def _notify(self) -> None:
+        self._rendered.clear()
+        changed, self._changed = self._changed, self._loop.create_future()
+        changed.set_result(None)
+
+
+class Renditions:
+    """The renditions this gateway follows now."""
+
+    def __init__(self, bus: Bus, tasks: Tasks, metrics: Metrics) -> None:
+        self._bus = bus
+        self._tasks = tasks
+        self._pulled = metrics.gauge("matinee_live_streams")
+        self._watching = metrics.gauge("matinee_live_viewers").labels("hls")
+        self._renditions: dict[tuple[str, str], Rendition] = {}
+        bus.on_reconnect.append(self._after_reconnect)
+
+    async def open(self, stream: str, name: str, *, live: bool) -> Rendition:
+        """The rendition, with a playlist; raises `Refused` not_found, stream_offline or unavailable.
+
+        With `live` an ended stream is offline though its last minutes are still there.
+        """
+        if name != SOURCE_RENDITION:
+            raise Refused(ErrorCode.NOT_FOUND, "The stream has no such rendition.")
+        key = stream, name
+        rendition = self._renditions.get(key)
+        if rendition is None:
+            if not await is_live(self._bus, stream) and (live or not await self._has_parts(stream, name)):
+                raise offline(stream)
+            rendition = self._renditions.get(key)
+        if rendition is None:
+            rendition = self._renditions[key] = Rendition(self._bus, stream, name)
+            self._pulled.inc()
+            self._tasks.spawn(f"hls:{stream}", self._follow(rendition))
+        rendition.asked_at = asyncio.get_running_loop().time()
+        if live and rendition.index.ended and not await is_live(self._bus, stream):
+            raise offline(stream)
+        await rendition.wait_ready()
+        return rendition
+
+    def find(self, stream: str, name: str) -> Rendition | None:
+        """The rendition, if it is followed here."""
+        return self._renditions.get((stream, name))
+
+    def viewers(self, stream: str) -> int:
+        """How many players asked for one of the stream's playlists lately."""
+        now = asyncio.get_running_loop().time()
+        return sum(
+            rendition.clients.count(now) for (of, _), rendition in self._renditions.items() if of == stream
+        )
+
+    def streams(self) -> set[str]:
+        """The streams followed here."""
+        return {stream for stream, _ in self._renditions}
+
+    def stop(self) -> None:
+        """Follow reconnects no more."""
+        self._bus.on_reconnect.remove(self._after_reconnect)
+
+    async def _follow(self, rendition: Rendition) -> None:
+        loop = asyncio.get_running_loop()
+        reading = self._tasks.spawn(f"hls-read:{rendition.stream}", rendition.reader.run())
+        try:
+            while loop.time() - rendition.asked_at < LINGER_S:
+                await asyncio.sleep(1)
+                now = loop.time()
+                self._watching.set(sum(each.clients.count(now) for each in self._renditions.values()))
+        finally:
+            reading.cancel()
+            del self._renditions[rendition.stream, rendition.name]
+            self._pulled.dec()
+            if not self._renditions:
+                self._watching.set(0)
+
+    async def _has_parts(self, stream: str, name: str) -> bool:
+        with contextlib.suppress(NatsError):
+            return (
+                await direct.last(self._bus, PARTS.name, HLS_PART.at(stream=stream, rendition=name))
+                is not None
+            )
+        return False
+
+    async def _after_reconnect(self) -> None:
+        for rendition in self._renditions.values():
+            rendition.reader.restart()
+
+
+def _gone() -> Refused:
+    return Refused(ErrorCode.NOT_FOUND, "There is no such part of the stream, or no longer.")

@@ -1,0 +1,49 @@
+"""Routes of `/live/…`. CORS headers of every answer are the edge's; here are the preflights."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from bus_schemas.errors import ErrorCode, Refused
+from gateway.live import flv, hls
+from gateway.live.parts import LIVE, build, let_go, live_parts
+from gateway.services import SERVICES
+
+_STREAM: Final = "/live/{stream:[A-Za-z0-9_-]{1,64}}"
+_RENDITION: Final = _STREAM + "/{rendition:[A-Za-z0-9_-]{1,32}}"
+_SEGMENT: Final = r"/{msn:\d{1,15}}-{name:[0-9a-f]{16}}"
+
+
+def add_routes(app: web.Application) -> None:
+    """Live delivery: HTTP-FLV and LL-HLS."""
+    app[LIVE] = build(app[SERVICES])
+    app.cleanup_ctx.append(live_parts)
+    app.on_shutdown.append(let_go)
+    router = app.router
+    router.add_get(_STREAM + ".flv", flv.serve_flv)
+    router.add_get(_STREAM + "/index.m3u8", hls.serve_multivariant)
+    router.add_get(_RENDITION + "/index.m3u8", hls.serve_media)
+    router.add_get(_RENDITION + _SEGMENT + r".{part:\d{1,9}}.m4s", hls.serve_part)
+    router.add_get(_RENDITION + _SEGMENT + ".m4s", hls.serve_segment)
+    router.add_get(_RENDITION + r"/init-{number:\d{1,15}}-{name:[0-9a-f]{16}}.mp4", hls.serve_init)
+    router.add_options("/live/{tail:.*}", preflight)
+    router.add_get("/live/{tail:.*}", nothing)
+
+
+async def preflight(_request: web.Request) -> web.Response:
+    """Media may be read from anywhere, with whatever headers a player adds."""
+    return web.Response(
+        status=204,
+        headers={
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, OPTIONS",
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "*",
+            hdrs.ACCESS_CONTROL_MAX_AGE: "86400",
+        },
+    )
+
+
+async def nothing(_request: web.Request) -> web.Response:
+    """Names that no stream can have, and files that no stream has."""
+    raise Refused(ErrorCode.NOT_FOUND, "There is no such stream or file.")
