@@ -109,7 +109,12 @@ async def ingest(nats_url: str) -> AsyncIterator[Ingest]:
     settings = Settings.model_validate(
         {
             "nats_url": nats_url,
-            "ingest": {"rtmp_port": 0, "handshake_timeout_s": 1.0, "idle_timeout_s": 2.0, "statistics_s": 0.5},
+            "ingest": {
+                "rtmp_port": 0,
+                "handshake_timeout_s": 1.0,
+                "idle_timeout_s": 2.0,
+                "statistics_s": 0.5,
+            },
         }
     )
     metrics = Metrics()
@@ -264,7 +269,9 @@ async def test_a_publish_is_told_on_the_bus(ingest: Ingest) -> None:
     assert [tag.type for tag in flv.demux(memoryview(header)[HEADER_SIZE:])] == [18, 9, 8]
     assert claim is not None and PublisherClaim.model_validate_json(claim.value).epoch == epoch
     job = await ingest.bus.js.get_last_msg(JOBS.name, JOBS_TRANSMUX.at(stream=stream))
-    assert TransmuxJob.model_validate_json(job.data or b"") == TransmuxJob(stream=stream, epoch=epoch, room="r1")
+    assert TransmuxJob.model_validate_json(job.data or b"") == TransmuxJob(
+        stream=stream, epoch=epoch, room="r1"
+    )
     assert isinstance(events[0], StreamStarted) and events[0].epoch == epoch
     described = next(event for event in events if isinstance(event, StreamDescribed))
     assert (described.width, described.height, described.sample_rate) == (160, 120, 44100)
@@ -378,7 +385,10 @@ async def test_encoders_that_fight_for_a_key_are_stopped(ingest: Ingest) -> None
     publishers[3].send_frame(key_frame(), 0)
     await until(lambda: ingest.of(stream))
 
-    assert b"NetStream.Publish.BadName" in publishers[4].answers and b"too many takeovers" in publishers[4].answers
+    assert (
+        b"NetStream.Publish.BadName" in publishers[4].answers
+        and b"too many takeovers" in publishers[4].answers
+    )
     for publisher in publishers:
         await publisher.close()
 
@@ -515,5 +525,7 @@ async def test_a_stream_goes_on_after_nats_was_killed(ingest: Ingest, nats_serve
     heard = {header.sequence for header, _ in ingest.of(stream)}
     assert stored[0].flags & TagFlags.KEY
     assert [header.sequence for header in stored] == list(range(stored[0].sequence, stored[-1].sequence + 1))
-    assert set(range(stored[-1].sequence + 1)) == heard | set(range(stored[0].sequence, stored[-1].sequence + 1))
+    assert set(range(stored[-1].sequence + 1)) == heard | set(
+        range(stored[0].sequence, stored[-1].sequence + 1)
+    )
     assert len({header.epoch for header in stored}) == 1

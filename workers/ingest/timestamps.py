@@ -109,7 +109,9 @@ class TimestampRepair:
         if dts is None:
             ahead = _signed(raw + offset - self._newest, 32) > 0
             self.repairs[Repair.JUMP if ahead else Repair.RESTART] += 1
-            dts = self._newest + max(int(min(elapsed, MAX_GAP_MS)), 1 if track is None else track.step)
+            dts = self._newest + int(min(elapsed, MAX_GAP_MS))
+            if track is not None:
+                dts = max(dts, track.last + track.step)
             self._offset = offset = dts - raw
         if track is not None:
             track.offset = offset

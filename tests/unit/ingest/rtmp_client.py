@@ -33,7 +33,13 @@ def audio_frame(size: int = 10) -> bytes:
 
 
 def chunk(
-    kind: int, payload: bytes, *, timestamp: int = 0, stream_id: int = 0, chunk_stream: int = 3, size: int = 128
+    kind: int,
+    payload: bytes,
+    *,
+    timestamp: int = 0,
+    stream_id: int = 0,
+    chunk_stream: int = 3,
+    size: int = 128,
 ) -> bytes:
     """One message as a type 0 chunk and type 3 chunks of `size`."""
     field = min(timestamp, 0xFFFFFF)
@@ -59,7 +65,11 @@ def command(name: str, transaction: float, *arguments: Any, stream_id: int = 0, 
 def opening(app: str = "live", name: str = "secret", *, stream_id: int = 1) -> bytes:
     """What OBS and ffmpeg send up to and with `publish`, the handshake not included."""
     return (
-        command("connect", 1, {"app": app, "type": "nonprivate", "flashVer": "FMLE/3.0", "tcUrl": f"rtmp://h/{app}"})
+        command(
+            "connect",
+            1,
+            {"app": app, "type": "nonprivate", "flashVer": "FMLE/3.0", "tcUrl": f"rtmp://h/{app}"},
+        )
         + command("releaseStream", 2, None, name)
         + command("FCPublish", 3, None, name)
         + command("createStream", 4, None)

@@ -74,27 +74,28 @@ class ChunkReader:
         self._streams: dict[int, _ChunkStream] = {}
         self._chunk_size = DEFAULT_CHUNK_SIZE
         self._unfinished = 0
+        self.fault: RemoteProtocolError | None = None
+        """What broke the chunk stream, behind the messages given; there is no going on after it."""
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in order; raises `RemoteProtocolError`.
-
-        Messages completed before the error are lost with it: nothing that a peer said in the
-        same breath as a fault is worth acting on.
-        """
+        """The messages that `data` completes, in order, up to a `fault`."""
         source = self._buffer.feed(data)
         messages: list[Message] = []
         if source is None:
             return messages
         at, end = 0, len(source)
+        want = 1
         with memoryview(source) as view:
             while at < end:
-                used = self._take_chunk(source, view, at, end, messages)
+                try:
+                    used = self._take_chunk(source, view, at, end, messages)
+                except RemoteProtocolError as fault:
+                    self.fault = fault
+                    return messages
                 if used <= 0:
                     want = -used
                     break
                 at += used
-            else:
-                want = 1
         self._buffer.keep(source, at, want)
         return messages
 

@@ -78,6 +78,8 @@ class Connection:
             if data:
                 for message in self._chunks.feed(data):
                     self._on_message(message)
+                if self._chunks.fault is not None:
+                    raise self._chunks.fault
             if self._received - self._acknowledged >= self._ack_every:
                 self._acknowledged = self._received
                 total = (self._received & 0xFFFFFFFF).to_bytes(4, "big")
