@@ -1,0 +1,1 @@
+"""Media formats that more than one room speaks: pure, bytes in and values out."""

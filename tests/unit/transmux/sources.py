@@ -182,7 +182,7 @@ def encoded(
         if video:
             stream: Any = container.add_stream(
                 "libx264", rate=fps, options={"g": str(gop), "bf": str(b_frames), "preset": "ultrafast",
-                                              "sc_threshold": "0", "x264-params": "bframes=%d" % b_frames}
+                                              "sc_threshold": "0", "x264-params": f"bframes={b_frames}"}
             )  # fmt: skip
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for index in range(round(seconds * fps)):

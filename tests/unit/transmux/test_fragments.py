@@ -64,7 +64,8 @@ def test_timestamps_and_bytes_come_out_as_they_went_in(video: bool, audio: bool,
     assert len(samples["audio"]) >= len(sounds) - 12
     for tag, (dts, pts, _, data) in zip(sounds, samples["audio"], strict=False):
         assert abs(dts - tag.timestamp_ms * 1000) <= 1_500
-        assert pts == dts and data == tag.payload[2:]
+        assert pts == dts
+        assert data == tag.payload[2:]
 
 
 @pytest.mark.parametrize(("video", "audio"), [(True, True), (True, False), (False, True)])
@@ -104,7 +105,8 @@ def test_the_init_segment_says_what_the_encoder_said() -> None:
 
     assert (header.width, header.height, header.frame_rate) == (318, 178, 30.0)
     assert (header.sample_rate, header.channels) == (48_000, 2)
-    assert header.codecs.startswith("avc1.") and header.codecs.endswith(",mp4a.40.2")
+    assert header.codecs.startswith("avc1.")
+    assert header.codecs.endswith(",mp4a.40.2")
 
 
 def test_a_fragment_may_be_empty_of_video_or_of_audio() -> None:
@@ -115,6 +117,9 @@ def test_a_fragment_may_be_empty_of_video_or_of_audio() -> None:
     only_video, only_audio = fragment(1, video, None), fragment(1, None, audio)
     both = fragment(1, video, audio)
 
-    assert only_video.endswith(b"onefour") and b"\xff\xff\xff\xd8" in only_video
-    assert only_audio.endswith(b"aacmore") and (2000).to_bytes(4, "big") in only_audio
-    assert both.count(b"traf") == 2 and both.endswith(b"onefouraacmore")
+    assert only_video.endswith(b"onefour")
+    assert b"\xff\xff\xff\xd8" in only_video
+    assert only_audio.endswith(b"aacmore")
+    assert (2000).to_bytes(4, "big") in only_audio
+    assert both.count(b"traf") == 2
+    assert both.endswith(b"onefouraacmore")

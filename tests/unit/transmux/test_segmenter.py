@@ -1,6 +1,6 @@
 """Where parts and segments end, and what is said of them (DESIGN.md §4)."""
 
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -148,7 +148,7 @@ def test_parts_follow_each_other_without_a_hole_in_time() -> None:
 
     headers = headers_of(run(make_segmenter(), stream))
 
-    for before, after in zip(headers, headers[1:], strict=False):
+    for before, after in pairwise(headers):
         drift = after.pdt_us - before.pdt_us - before.duration_us
         assert drift == 0 if before.msn == after.msn else abs(drift) <= 1000
 
@@ -201,7 +201,8 @@ def test_other_headers_make_a_new_init_segment_and_a_discontinuity() -> None:
     assert [init.header.init for init in inits_of(made)] == [1, 2]
     assert [init.header.codecs for init in inits_of(made)] == ["avc1.4d400d,mp4a.40.2", "mp4a.40.2"]
     after = [header for header in headers_of(made) if header.init == 2]
-    assert after[0].flags & PartFlags.DISCONTINUITY and after[0].part == 0
+    assert after[0].flags & PartFlags.DISCONTINUITY
+    assert after[0].part == 0
     assert {header.discontinuity for header in after} == {1}
     assert [header.generation for header in after[:1]] == [1]
 
@@ -241,7 +242,7 @@ def test_a_lost_message_costs_the_rest_of_its_gop_and_is_marked() -> None:
 
     headers = headers_of(run(make_segmenter(), stream))
 
-    assert [header.dts_ms for header in headers if header.flags & PartFlags.DISCONTINUITY][0] == 4000
+    assert next(header.dts_ms for header in headers if header.flags & PartFlags.DISCONTINUITY) == 4000
     assert not any(2334 <= header.dts_ms < 4000 for header in headers)
     assert [parts[0].msn for parts in segments(headers)] == [0, 1, 2]
 
@@ -262,7 +263,9 @@ def test_end_flushes_what_there_is_and_marks_the_end() -> None:
 
     last = made[-1]
     assert isinstance(last, PartReady)
-    assert last.header.flags == PartFlags.END and last.body == b"" and last.header.duration_us == 0
+    assert last.header.flags == PartFlags.END
+    assert last.body == b""
+    assert last.header.duration_us == 0
     headers = headers_of(made)
     assert headers[-1].flags & PartFlags.LAST
     assert (last.header.msn, last.header.part) == (headers[-1].msn + 1, 0)
@@ -371,7 +374,8 @@ def test_numbers_have_no_holes_whatever_comes(drawn: list[tuple[str, int]], vide
         place = (header.msn, header.part)
         assert header.duration_us >= 0
     last = made[-1]
-    assert isinstance(last, PartReady) and last.header.flags & PartFlags.END
+    assert isinstance(last, PartReady)
+    assert last.header.flags & PartFlags.END
 
 
 @given(FRAMES, st.booleans(), st.data())
