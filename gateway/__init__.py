@@ -1,0 +1,1 @@
+"""The HTTP edge: API, socket, live delivery, the browser client."""

@@ -131,5 +131,3 @@ class Outbox:
         await connection.execute(
             self._sql["add"], uuid.uuid4().hex, where, subject.stream, body, trace.current()
         )
-
-

@@ -130,7 +130,9 @@ def _place(siblings: list[tuple[str, int]], before: str | None) -> Placement:
 
 def _bad_before(detail: str) -> Refused:
     return Refused(
-        ErrorCode.INVALID, "The item to stand in front of is not right.", errors=[{"path": "before", "detail": detail}]
+        ErrorCode.INVALID,
+        "The item to stand in front of is not right.",
+        errors=[{"path": "before", "detail": detail}],
     )
 
 

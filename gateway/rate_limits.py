@@ -76,10 +76,10 @@ class RateLimits:
     async def _take_minute(self, key: str, per_minute: int) -> float:
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(f"matinee:limit:{key}", 0, ex=WINDOW_S, nx=True)
                 pipe.incr(f"matinee:limit:{key}")
-                pipe.expire(f"matinee:limit:{key}", WINDOW_S, nx=True)
                 pipe.ttl(f"matinee:limit:{key}")
-                used, _, left_s = await pipe.execute()
+                _, used, left_s = await pipe.execute()
         except (RedisError, OSError, TimeoutError) as exc:
             if not self._redis_away:
                 log.warning("Redis is away, limits per minute are counted here", error=repr(exc))

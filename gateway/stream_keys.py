@@ -21,6 +21,4 @@ async def close_streams(services: Services, streams: Sequence[tuple[str, str]], 
     bucket = Bucket(services.ctx.bus.js, STREAM_KEYS)
     for stream, key_hash in streams:
         await bucket.delete(key_hash)
-        await emit(
-            services.ctx.bus, LIVE_CONTROL, StreamControl(stream=stream, reason=reason), stream=stream
-        )
+        await emit(services.ctx.bus, LIVE_CONTROL, StreamControl(stream=stream, reason=reason), stream=stream)

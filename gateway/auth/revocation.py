@@ -8,8 +8,8 @@ comes back empty is filled again from memory: what was revoked stays revoked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -64,7 +64,7 @@ class Revocations:
         if version == self._version:
             return
         now = now_ms()
-        rows = await self._redis.zrangebyscore(_SET, now, "+inf", withscores=True)
+        rows: Sequence[Any] = await self._redis.zrangebyscore(_SET, now, "+inf", withscores=True)
         there = {str(session): int(until) for session, until in rows}
         missing = {session: until for session, until in self._until.items() if until > now}
         missing = {session: until for session, until in missing.items() if session not in there}

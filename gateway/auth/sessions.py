@@ -62,7 +62,9 @@ async def refresh_session(services: Services, refresh_token: str, address: str) 
         stored = await services.accounts.lock_refresh(connection, digest)
         now = now_ms()
         if stored is None or stored.expires_at <= now:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "The refresh token is unknown or has expired: sign in again.")
+            raise Refused(
+                ErrorCode.UNAUTHENTICATED, "The refresh token is unknown or has expired: sign in again."
+            )
         if stored.used:
             stolen = stored.family
             await services.accounts.remove_family(connection, stolen)
@@ -82,5 +84,6 @@ async def refresh_session(services: Services, refresh_token: str, address: str) 
     assert stolen is not None
     await services.tokens.revocations.revoke(stolen)
     raise Refused(
-        ErrorCode.UNAUTHENTICATED, "This refresh token was used before, so its sign-in was ended: sign in again."
+        ErrorCode.UNAUTHENTICATED,
+        "This refresh token was used before, so its sign-in was ended: sign in again.",
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def username_key(username: str) -> str:
     """What two usernames may not share: compatibility forms and case count for nothing."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+    return unicodedata.normalize("NFKC", username).casefold()
 
 
 @dataclass(frozen=True, slots=True)

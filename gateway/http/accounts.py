@@ -31,7 +31,7 @@ class PasswordChange(Shape):
     """The old password proves that it is not just an open browser."""
 
     old_password: Annotated[str, StringConstraints(max_length=1_024, strict=True)] = Field(repr=False)
-    new_password: Password
+    new_password: Password = Field(repr=False)
 
 
 async def _account(call: Call) -> User:
@@ -88,7 +88,9 @@ async def remove(call: Call) -> None:
     services = call.services
     user = await _account(call)
     by = UserRef(id=user.id, username=user.username)
-    await close_streams(services, await services.accounts.stream_keys(services.pool, user.id), "account deleted")
+    await close_streams(
+        services, await services.accounts.stream_keys(services.pool, user.id), "account deleted"
+    )
     async with services.pool.acquire() as connection, connection.transaction():
         for member in await services.members.of_user(connection, user.id):
             room = member.room.id

@@ -91,7 +91,7 @@ class Endpoint:
     """What it refuses beyond what its body, query and access imply."""
 
 
-ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
+ENDPOINTS: Final = web.AppKey[list[Endpoint]]("endpoints", list)
 
 
 def add_endpoints(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
@@ -135,7 +135,9 @@ def read_body(model: type[B], body: bytes) -> B:
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as exc:
-        if any(error["type"] == "json_invalid" for error in exc.errors(include_url=False, include_context=False)):
+        if any(
+            error["type"] == "json_invalid" for error in exc.errors(include_url=False, include_context=False)
+        ):
             raise Refused(ErrorCode.INVALID, "The body is not JSON.", status=400) from exc
         raise refused_by(exc) from exc
 
@@ -157,4 +159,3 @@ def refused_by(exc: ValidationError) -> Refused:
         for error in exc.errors(include_url=False, include_input=False, include_context=False)
     ]
     return Refused(ErrorCode.INVALID, "Some values are not right.", errors=errors[:100])
-

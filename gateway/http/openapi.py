@@ -157,7 +157,8 @@ def _problem_response(code: ErrorCode, resolve: Any) -> dict[str, Any]:
 
 def add_routes(app: web.Application) -> None:
     """Register the document and its page; call it after every part has declared its endpoints."""
-    whole = document(app[ENDPOINTS], version())
+    endpoints = app[ENDPOINTS]
+    whole = document(endpoints, version())
     body = json.dumps(whole, separators=(",", ":")).encode()
     text = render(whole)
 

@@ -13,22 +13,21 @@ from gateway.services import SERVICES, Services
 
 BESIDE_THE_CODE: Final = Path(__file__).resolve().parent.parent / "static"
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "worker-src 'self' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src * data: blob:",
-        "font-src 'self' data:",
-        "media-src * blob: data:",
-        "connect-src * blob: data: ws: wss:",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+_RULES: Final = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "worker-src 'self' blob:",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src * data: blob:",
+    "font-src 'self' data:",
+    "media-src * blob: data:",
+    "connect-src * blob: data: ws: wss:",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
 )
+POLICY: Final = "; ".join(_RULES)
 """Media and its servers may be anywhere, since an item is any URL; code is ours alone."""
 
 _YEAR: Final = "public, max-age=31536000, immutable"

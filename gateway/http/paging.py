@@ -56,7 +56,9 @@ def read_cursor(text: str) -> tuple[int, str]:
     return value, item
 
 
-def cut(rows: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]) -> tuple[tuple[T, ...], str | None]:
+def cut(
+    rows: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
+) -> tuple[tuple[T, ...], str | None]:
     """The page and its `next`, from one row more than the page wants."""
     page = tuple(rows[:limit])
     return page, cursor(*key(page[-1])) if len(rows) > limit else None

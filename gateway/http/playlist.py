@@ -17,7 +17,7 @@ from gateway import playlists
 from gateway.http.endpoints import Call, Endpoint, add_endpoints
 from gateway.http.paging import Page, PageQuery, cut
 from gateway.membership import Membership, require
-from gateway.names import Title, is_control
+from gateway.names import Title, clean_text, is_control
 
 
 def _web_address(url: str) -> str:
@@ -100,9 +100,7 @@ def _subtitles(drafts: tuple[SubtitleDraft, ...]) -> tuple[Subtitle, ...]:
     return tuple(Subtitle(url=draft.url, title=draft.title, language=draft.language) for draft in drafts)
 
 
-def _require_own(
-    member: Membership, item: Item, *, own: Permission, any_item: Permission
-) -> None:
+def _require_own(member: Membership, item: Item, *, own: Permission, any_item: Permission) -> None:
     """One's own items want less than those of others."""
     if item.added_by.id == member.user.id and member.permissions & own:
         return
@@ -119,9 +117,7 @@ async def listing(call: Call) -> PlaylistPage:
     require(member, Permission.VIEW_PLAYLIST)
     room = member.room.id
     version = await services.playlist.version(services.pool, room)
-    found = await services.playlist.page(
-        services.pool, room, after=query.position(), limit=query.limit + 1
-    )
+    found = await services.playlist.page(services.pool, room, after=query.position(), limit=query.limit + 1)
     items, after = cut(found, query.limit, _order)
     return PlaylistPage(items=items, next=after, version=version)
 
@@ -173,7 +169,7 @@ def _edited(item: Item, wanted: ItemPatch) -> Item:
             )  # fmt: skip
         update["url"] = wanted.url
     if wanted.title is not None:
-        title = playlists.clean_text(wanted.title)
+        title = clean_text(wanted.title)
         url = wanted.url or item.url
         update["title"] = title or (playlists.title_from_url(url) if url else item.title)
     if "duration" in given:

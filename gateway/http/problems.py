@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
 
 import asyncpg
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 from redis.exceptions import RedisError
@@ -23,10 +23,6 @@ from runtime import trace
 from runtime.logs import get_logger
 
 log = get_logger("http")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """Also the answer's `X-Request-Id`."""

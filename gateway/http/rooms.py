@@ -24,7 +24,7 @@ from gateway.stream_keys import close_streams
 from runtime.clock import now_ms
 from runtime.ids import new_id
 
-RoomPassword = Annotated[str, StringConstraints(max_length=256, strict=True), Field(repr=False)]
+RoomPassword = Annotated[str, StringConstraints(max_length=256, strict=True)]
 """1 to 256 characters; an empty one means none."""
 
 
@@ -32,7 +32,7 @@ class RoomDraft(Shape):
     """A new room; `settings` come on top of what the preset sets."""
 
     name: RoomName
-    password: RoomPassword | None = None
+    password: RoomPassword | None = Field(default=None, repr=False)
     hidden: bool = False
     settings: RoomSettings = RoomSettings()
     preset: Preset = Preset.TOGETHER
@@ -42,7 +42,7 @@ class RoomPatch(Shape):
     """What is absent stays; of `settings` likewise, and of its `role_defaults`. A null password is none."""
 
     name: RoomName | None = None
-    password: RoomPassword | None = None
+    password: RoomPassword | None = Field(default=None, repr=False)
     hidden: bool | None = None
     settings: RoomSettings | None = None
 
@@ -56,7 +56,7 @@ class RoomQuery(PageQuery):
 class JoinRequest(Shape):
     """The room's password, for those who are not members yet."""
 
-    password: RoomPassword | None = None
+    password: RoomPassword | None = Field(default=None, repr=False)
 
 
 class Joined(Shape):

@@ -19,9 +19,7 @@ from gateway.services import SERVICES
 from runtime.clock import now_ms
 from runtime.ids import new_id
 
-Password = Annotated[
-    str, StringConstraints(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX, strict=True), Field(repr=False)
-]
+Password = Annotated[str, StringConstraints(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX, strict=True)]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
 
 
@@ -29,7 +27,7 @@ class Registration(Shape):
     """A new account."""
 
     username: Username
-    password: Password
+    password: Password = Field(repr=False)
     email: Email | None = None
 
 
