@@ -58,6 +58,10 @@ class Members:
         at, user = after or (-1, "")
         return [_membership_of(row) for row in await db.fetch(self._sql["page"], room, at, user, limit)]
 
+    async def some(self, db: Queryable, room: str, users: list[str]) -> list[Membership]:
+        """Those of these users who are members, in the order they joined."""
+        return [_membership_of(row) for row in await db.fetch(self._sql["some"], room, users)]
+
     async def count(self, db: Queryable, room: str) -> int:
         """How many there are, the banned left out."""
         return int(await db.fetchval(self._sql["count"], room))

@@ -52,9 +52,7 @@ class Channel:
     _kept: deque[RoomEventFrame] = field(default_factory=deque)
     _kept_bytes: int = 0
     _settling: dict[Seat, tuple[Marks, float]] = field(default_factory=dict)
-    danmaku: deque[tuple[int, dict[str, object]]] = field(
-        default_factory=lambda: deque(maxlen=DANMAKU_KEPT)
-    )
+    danmaku: deque[tuple[int, dict[str, object]]] = field(default_factory=lambda: deque(maxlen=DANMAKU_KEPT))
     """When (epoch ms) and what, of the last seconds."""
     danmaku_position: int = 0
 
@@ -116,10 +114,8 @@ class Channel:
         return found
 
     def admit(self, seat: Seat, marks: Marks, missed: Iterable[RoomEventFrame], now: float) -> None:
-        """Give `missed` and from now on everything: called without a pause after `since`."""
-        for event in missed:
-            if not marks.cover(event) and not event.wanted & ~seat.permissions:
-                seat.outgoing.send(event.wire, event.worth, self.room)
+        """Give `missed`, and from now on everything but what `marks` cover: called without a pause after `since`."""
+        seat.outgoing.push(event.wire for event in missed if not event.wanted & ~seat.permissions)
         self.seats[seat] = None
         self._settling[seat] = (marks, now + SETTLE_S)
 

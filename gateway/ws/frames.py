@@ -29,10 +29,11 @@ from bus_schemas.limits import (
     PASSWORD_MAX,
     RATE_MAX,
     RATE_MIN,
+    SOCKET_FRAME_MAX,
 )
 from bus_schemas.messages.base import Id
 from bus_schemas.messages.room import DanmakuMode, DanmakuSize
-from bus_schemas.messages.shapes import PlaybackMode, PlaybackState
+from bus_schemas.messages.shapes import PlaybackMode
 
 SUBPROTOCOL: Final = "matinee.v1"
 BEARER_PREFIX: Final = "bearer."
@@ -42,6 +43,14 @@ CLOSE_TOO_SLOW: Final = 4008
 CLOSE_GOING_AWAY: Final = 4012
 CLOSE_NOT_TEXT: Final = 1003
 CLOSE_ABUSIVE: Final = 1008
+CLOSE_TOO_LARGE: Final = 1009
+CLOSE_CODES: Final = frozenset({CLOSE_UNAUTHENTICATED, CLOSE_TOO_SLOW, CLOSE_GOING_AWAY})
+"""Those of our own."""
+
+FRAME_CHARS_MAX: Final = SOCKET_FRAME_MAX // 4
+"""A text of so many characters cannot be too large, whatever they are."""
+MESSAGE_MAX: Final = 2 << 20
+"""What is read of a frame that is too large, so that its sender can be told; beyond it he is cut off."""
 
 TOKEN_MAX: Final = 8_192
 FRAME_ID_MAX: Final = 64
@@ -253,16 +262,13 @@ def answer(kind: str, frame_id: str | int | None, **fields: Any) -> bytes:
     return text_frame({"type": kind, "id": frame_id, **fields})
 
 
-def error(frame_id: str | int | None, why: Refused) -> bytes:
-    """`error {id, code, detail, retry_after?, state?}`."""
+def error(frame_id: str | int | None, why: Refused, *, room: str | None = None) -> bytes:
+    """`error {id, code, detail, retry_after?, state?}`, and of which room."""
     fields: dict[str, Any] = {"code": why.code.value, "detail": why.detail}
+    if room is not None:
+        fields["room"] = room
     if why.retry_after is not None:
         fields["retry_after"] = why.retry_after
     if why.state is not None:
         fields["state"] = why.state
     return answer("error", frame_id, **fields)
-
-
-def state_json(state: PlaybackState) -> dict[str, Any]:
-    """The state as clients see it."""
-    return state.model_dump(mode="json")

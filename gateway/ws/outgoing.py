@@ -8,6 +8,7 @@ bound, or when nothing moved for `STALL_S`, the reader is too slow, and resumes 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, Protocol
 
@@ -46,16 +47,20 @@ class Worth(Enum):
 
 
 class Outgoing:
-    """The way to one socket. `too_slow` is final: the owner closes."""
+    """The way to one socket. `too_slow` is final: the owner closes.
 
-    __slots__ = ("_held", "_held_bytes", "_held_since", "_sink", "_states", "dropped", "too_slow")
+    `on_slow` is called when frames begin to be held: from then on the owner calls `flush`.
+    """
 
-    def __init__(self, sink: Sink) -> None:
+    __slots__ = ("_held", "_held_bytes", "_moved", "_on_slow", "_sink", "_states", "dropped", "too_slow")
+
+    def __init__(self, sink: Sink, on_slow: Callable[[], None]) -> None:
         self._sink = sink
+        self._on_slow = on_slow
         # Numbered, so that a newer state can take the older one's frame out of the middle.
         self._held: dict[int, tuple[bytes, str]] = {}
         self._held_bytes = 0
-        self._held_since: float | None = None
+        self._moved: float | None = None
         self._states: dict[str, int] = {}
         self.dropped = 0
         self.too_slow = False
@@ -75,10 +80,25 @@ class Outgoing:
         self._hold(data, worth, key)
         return False
 
+    def push(self, frames: Iterable[bytes]) -> None:
+        """Send however much it is: what the client asked for, bounded by whoever answers it."""
+        for data in frames:
+            if self._held:
+                self._hold(data, Worth.KEPT, "")
+            elif not self._sink.is_closing():
+                self._sink.write(data)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the reader has yet to take what it was sent before."""
+        return bool(self._held) or self._sink.get_write_buffer_size() > SOFT_BYTES
+
     def _hold(self, data: bytes, worth: Worth, key: str) -> None:
         if worth is Worth.MOMENT or self.too_slow:
             self.dropped += 1
             return
+        if not self._held:
+            self._on_slow()
         if worth is Worth.STATE:
             older = self._states.pop(key, None)
             if older is not None:
@@ -108,14 +128,14 @@ class Outgoing:
             if self._states.get(key) == number:
                 del self._states[key]
             self._held_bytes -= len(data)
-            self._held_since = now
+            self._moved = now
             if sink.is_closing():
                 self.give_up()
                 return
             sink.write(data)
         if not self._held:
-            self._held_since = None
-        elif self._held_since is None:
-            self._held_since = now
-        elif now - self._held_since > STALL_S:
+            self._moved = None
+        elif self._moved is None:
+            self._moved = now
+        elif now - self._moved > STALL_S:
             self.give_up()

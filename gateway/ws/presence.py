@@ -1,0 +1,350 @@
+"""Who is online, over all gateways: this gateway's entries in `PRESENCE`, and those of the others.
+
+The rules of who announces what are in `roster`. An entry is written within `TICK_S` of a change and every
+`RENEW_S`; it expires with the gateway that wrote it. The others' are read once when a room is opened, then
+heard as they are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from pydantic import ValidationError
+
+from bus_schemas.messages.room import MemberChanged, Presence, PresentMember, RoomEvent
+from bus_schemas.messages.shapes import User
+from bus_schemas.permissions import MemberState
+from bus_schemas.streams import PRESENCE
+from bus_schemas.subjects import ROOM_EVENT
+from gateway.http.problems import AWAY
+from gateway.membership import Membership
+from gateway.ws.channel import Channel
+from gateway.ws.events import RoomEventFrame
+from gateway.ws.frames import text_frame
+from gateway.ws.roster import ENTRY_LIFE_S, LISTED_MAX, Announcement, Roster
+from runtime import direct
+from runtime.bus import Bus
+from runtime.clock import now_ms
+from runtime.emit import emit
+from runtime.ids import new_id
+from runtime.kv import Bucket
+from runtime.logs import get_logger
+from runtime.tasks import Tasks
+
+log = get_logger("ws.presence")
+
+TICK_S: Final = 0.1
+ANNOUNCE_S: Final = 0.5
+RENEW_S: Final = 10.0
+WATCH_S: Final = 6.0
+"""How long after a change a room's differences are looked at."""
+
+FindMember = Callable[[str, str], Awaitable[Membership | None]]
+
+
+class Attendee(Protocol):
+    """A socket in a room: whose it is, and how it does."""
+
+    @property
+    def user(self) -> User:
+        """Whose socket it is."""
+        ...
+
+    @property
+    def rtt_ms(self) -> float:
+        """Its round trip, as this gateway measured it."""
+        ...
+
+
+@dataclass(slots=True)
+class LocalUser:
+    """A user with sockets in the room here."""
+
+    user: User
+    attendees: set[Attendee] = field(default_factory=set)
+    drift_ms: float | None = None
+    buffering: bool = False
+
+
+@dataclass(slots=True)
+class Attendance:
+    """One room at this gateway."""
+
+    channel: Channel
+    roster: Roster
+    users: dict[str, LocalUser] = field(default_factory=dict)
+    subscription: Subscription | None = None
+    loaded: bool = False
+    dirty: bool = True
+    written: float = 0.0
+    watch_until: float = 0.0
+
+    def presence(self, now: int) -> Presence:
+        """This gateway's entry."""
+        listed = list(self.users.values())[:LISTED_MAX]
+        return Presence(
+            room=self.channel.room,
+            gateway=self.roster.node,
+            members=tuple(
+                PresentMember(
+                    user=local.user,
+                    connections=len(local.attendees),
+                    drift_ms=local.drift_ms,
+                    buffering=local.buffering,
+                )
+                for local in listed
+            ),
+            guests_beyond=len(self.users) - len(listed),
+            rtt_ms=self.rtt_ms(),
+            at=now,
+        )
+
+    def rtt_ms(self) -> float:
+        """The slowest round trip here."""
+        return max((a.rtt_ms for local in self.users.values() for a in local.attendees), default=0.0)
+
+
+class PresenceBoard:
+    """Keeps this gateway's entries and everybody's rosters."""
+
+    def __init__(self, bus: Bus, node: str, tasks: Tasks, find_member: FindMember) -> None:
+        self._bus = bus
+        self._node = node
+        self._tasks = tasks
+        self._find_member = find_member
+        self._bucket = Bucket(bus.js, PRESENCE)
+        self._rooms: dict[str, Attendance] = {}
+        self._loop_time = asyncio.get_running_loop().time
+        bus.on_reconnect.append(self._after_reconnect)
+
+    def open(self, channel: Channel) -> None:
+        """A room is followed from now on."""
+        attendance = Attendance(channel, Roster(self._node))
+        self._rooms[channel.room] = attendance
+        self._tasks.spawn(f"presence:{channel.room}", self._load(attendance))
+
+    def close(self, channel: Channel) -> None:
+        """A room is followed no more."""
+        attendance = self._rooms.pop(channel.room, None)
+        if attendance is not None:
+            self._tasks.spawn(f"presence-close:{channel.room}", self._withdraw(attendance))
+
+    def enter(self, room: str, attendee: Attendee) -> None:
+        """A socket came into the room."""
+        attendance = self._rooms.get(room)
+        if attendance is None:
+            return
+        local = attendance.users.setdefault(attendee.user.id, LocalUser(attendee.user))
+        local.attendees.add(attendee)
+        self._changed(attendance)
+
+    def exit(self, room: str, attendee: Attendee) -> None:
+        """A socket left the room."""
+        attendance = self._rooms.get(room)
+        local = attendance.users.get(attendee.user.id) if attendance is not None else None
+        if attendance is None or local is None:
+            return
+        local.attendees.discard(attendee)
+        if not local.attendees:
+            del attendance.users[attendee.user.id]
+        self._changed(attendance)
+
+    def report(self, room: str, attendee: Attendee, *, drift_ms: float | None, buffering: bool) -> None:
+        """How a player does; who buffers is told at once, drift with the next entry."""
+        attendance = self._rooms.get(room)
+        local = attendance.users.get(attendee.user.id) if attendance is not None else None
+        if attendance is None or local is None:
+            return
+        local.drift_ms = drift_ms
+        if buffering != local.buffering:
+            local.buffering = buffering
+            attendance.dirty = True
+
+    def heard(self, channel: Channel, event: RoomEventFrame) -> None:
+        """A room event went by: what it says of members is said."""
+        attendance = self._rooms.get(channel.room)
+        if attendance is None or event.kind != "member":
+            return
+        try:
+            member = MemberChanged.model_validate(event.body)
+        except ValidationError as exc:
+            log.error("member event that cannot be read", room=channel.room, error=str(exc)[:300])
+            return
+        if member.change == "left" or member.member.online:
+            attendance.roster.heard_said(member.member.user, member.change)
+        attendance.watch_until = self._loop_time() + WATCH_S
+
+    def here(self, room: str) -> Roster | None:
+        """The roster of a room that is followed here, this gateway's own entry as it is now."""
+        attendance = self._rooms.get(room)
+        if attendance is None:
+            return None
+        attendance.roster.hear(attendance.presence(now_ms()), self._loop_time())
+        return attendance.roster
+
+    async def roster(self, room: str) -> Roster:
+        """The roster of any room, read from the bucket if it is not followed here; raises nats' errors."""
+        attendance = self._rooms.get(room)
+        found = self.here(room)
+        if found is not None and attendance is not None and attendance.loaded:
+            return found
+        now = self._loop_time()
+        found = Roster(self._node)
+        found.begin(await self._read(room), now)
+        if attendance is not None:
+            found.hear(attendance.presence(now_ms()), now)
+        return found
+
+    def attendees(self, room: str, user: str) -> list[Attendee]:
+        """The user's sockets in the room here."""
+        attendance = self._rooms.get(room)
+        local = attendance.users.get(user) if attendance is not None else None
+        return list(local.attendees) if local is not None else []
+
+    async def slowest_rtt(self, room: str) -> float:
+        """The slowest round trip of all members, wherever they are; 0 where nobody is."""
+        try:
+            return (await self.roster(room)).rtt_ms()
+        except AWAY:
+            return 0.0
+
+    async def run(self) -> None:
+        """Write, renew, announce, for ever."""
+        announce_at = 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = self._loop_time()
+            announcing = now >= announce_at
+            if announcing:
+                announce_at = now + ANNOUNCE_S
+            for attendance in list(self._rooms.values()):
+                try:
+                    await self._write_if_due(attendance, now)
+                    if announcing and attendance.loaded:
+                        await self._announce(attendance, now)
+                except AWAY as exc:
+                    log.warning("presence waits for the bus", room=attendance.channel.room, error=repr(exc))
+                    break
+
+    async def stop(self) -> None:
+        """Take all entries away: this gateway's members go elsewhere."""
+        rooms = list(self._rooms.values())
+        self._rooms.clear()
+        for attendance in rooms:
+            await self._withdraw(attendance)
+
+    def _changed(self, attendance: Attendance) -> None:
+        attendance.dirty = True
+        attendance.watch_until = self._loop_time() + WATCH_S
+
+    async def _load(self, attendance: Attendance) -> None:
+        room = attendance.channel.room
+
+        async def on_entry(message: Msg) -> None:
+            self._heard_entry(attendance, message)
+
+        while self._rooms.get(room) is attendance and not attendance.loaded:
+            try:
+                if attendance.subscription is None:
+                    subject = f"$KV.{PRESENCE.name}.{room}.*"
+                    attendance.subscription = await self._bus.nc.subscribe(subject, cb=on_entry)
+                    await self._bus.nc.flush()
+                attendance.roster.begin(await self._read(room), self._loop_time())
+                attendance.loaded = True
+                self._changed(attendance)
+            except AWAY as exc:
+                log.warning("presence is not read yet", room=room, error=repr(exc))
+                await asyncio.sleep(ANNOUNCE_S)
+
+    async def _read(self, room: str) -> list[Presence]:
+        """The others' entries, as the bucket has them."""
+        stored = await direct.last_of_each(self._bus, PRESENCE.stream, f"$KV.{PRESENCE.name}.{room}.*")
+        found = []
+        for message in stored:
+            gateway = message.subject.rpartition(".")[2]
+            if message.data and gateway != self._node:
+                try:
+                    found.append(Presence.model_validate_json(message.data))
+                except ValidationError as exc:
+                    log.error("presence that cannot be read", subject=message.subject, error=str(exc)[:300])
+        return found
+
+    def _heard_entry(self, attendance: Attendance, message: Msg) -> None:
+        gateway = message.subject.rpartition(".")[2]
+        if gateway == self._node:
+            return
+        now = self._loop_time()
+        if message.data:
+            try:
+                attendance.roster.hear(Presence.model_validate_json(message.data), now)
+            except ValidationError as exc:
+                log.error("presence that cannot be read", subject=message.subject, error=str(exc)[:300])
+                return
+        else:
+            attendance.roster.hear_gone(gateway, now)
+        attendance.watch_until = now + WATCH_S
+
+    async def _write_if_due(self, attendance: Attendance, now: float) -> None:
+        if not attendance.dirty and now - attendance.written < RENEW_S:
+            return
+        presence = attendance.presence(now_ms())
+        attendance.roster.hear(presence, now)
+        attendance.dirty = False
+        try:
+            await self._bucket.put(self._key(attendance), presence.model_dump_json().encode())
+        except AWAY:
+            attendance.dirty = True
+            raise
+        attendance.written = now
+
+    async def _announce(self, attendance: Attendance, now: float) -> None:
+        roster, channel = attendance.roster, attendance.channel
+        before = len(roster.entries)
+        roster.expire(now)
+        if len(roster.entries) != before:
+            attendance.watch_until = now + ENTRY_LIFE_S
+        if now > attendance.watch_until:
+            return
+        count = roster.changed_count()
+        if count is not None:
+            channel.give_moment(text_frame({"type": "viewers", "room": channel.room, "count": count}))
+        for announcement in roster.due(now):
+            await self._say(attendance, announcement)
+
+    async def _say(self, attendance: Attendance, announcement: Announcement) -> None:
+        room, user = attendance.channel.room, announcement.user
+        found = await self._find_member(room, user.id)
+        if found is None or found.state is not MemberState.ACTIVE:
+            # No member any more: whoever ended that has said so.
+            attendance.roster.heard_said(user, announcement.change)
+            return
+        event = MemberChanged(
+            room=room,
+            at=now_ms(),
+            change=announcement.change,
+            member=found.as_member(online=announcement.change == "joined"),
+        )
+        await emit(self._bus, ROOM_EVENT, RoomEvent(event), msg_id=new_id(), room=room)
+
+    async def _withdraw(self, attendance: Attendance) -> None:
+        try:
+            if attendance.subscription is not None and not self._bus.nc.is_closed:
+                await attendance.subscription.unsubscribe()
+            await self._bucket.delete(self._key(attendance))
+        except AWAY as exc:
+            log.warning(
+                "presence not withdrawn: it will expire", room=attendance.channel.room, error=repr(exc)
+            )
+
+    def _key(self, attendance: Attendance) -> str:
+        return f"{attendance.channel.room}.{self._node}"
+
+    async def _after_reconnect(self) -> None:
+        """The bucket is in memory: with its server gone it is empty."""
+        for attendance in self._rooms.values():
+            self._changed(attendance)
