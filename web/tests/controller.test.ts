@@ -177,6 +177,13 @@ describe("the first two seconds", () => {
     expect(kinds(controller.decide(here(-0.3, T0 + 1_000), T0 + 1_000).actions)).toEqual(["rate"]);
   });
 
+  it("finish a landing off to 8 ms", () => {
+    const controller = new Controller();
+    controller.setTimeline(timeline(), T0);
+    const off = player({ position: positionAt(timeline(), T0 + 500) + 0.015 });
+    expect(rateOf(controller.decide(off, T0 + 500).actions)).toBeLessThan(1);
+  });
+
   it("teach what a seek costs", () => {
     const controller = new Controller();
     const line = timeline({ at: T0 - 10_000 });

@@ -125,6 +125,7 @@ export class Socket {
       this.probe();
       return;
     }
+    if (this.ws !== null) return;
     clearTimeout(this.retryTimer);
     void this.connect();
   }
@@ -153,7 +154,7 @@ export class Socket {
   }
 
   private async connect(rejected?: string): Promise<void> {
-    if (this.closed || this.connecting) return;
+    if (this.closed || this.connecting || this.ws !== null) return;
     this.connecting = true;
     this.retryAt.value = null;
     this.state.value = "connecting";

@@ -43,7 +43,7 @@ export function Account() {
                 <p class="muted">
                   A guest is forgotten with the browser's data. With an account you stay yourself.
                 </p>
-                <SignIn first="register" />
+                <SignIn first="register" guest={false} />
               </section>
             ) : (
               <>

@@ -33,6 +33,7 @@ function useBeat(ms: number): void {
 }
 
 export function Controls({ store, socket, engine, actions, onFullscreen }: Props) {
+  // Each part beats for itself: a part whose props stay the same is not rendered again with its parent.
   useBeat(REFRESH_MS);
   const state = store.state.value;
   if (state === null) return null;
@@ -56,6 +57,7 @@ export function Controls({ store, socket, engine, actions, onFullscreen }: Props
         {many && (
           <IconButton
             icon="next"
+            class="wide-only"
             label="Next in the playlist"
             disabled={!mayChoose}
             onClick={() => void store.command({ action: "next" })}
@@ -91,6 +93,7 @@ function bounds(store: RoomStore, engine: SyncEngine): { from: number; to: numbe
 }
 
 function SeekBar({ store, engine, actions }: Pick<Props, "store" | "engine" | "actions">) {
+  useBeat(REFRESH_MS);
   const [dragged, setDragged] = useState<number | null>(null);
   const { from, to } = bounds(store, engine);
   const here = dragged ?? engine.position() ?? engine.target() ?? from;
@@ -151,6 +154,7 @@ function buffered(engine: SyncEngine, from: number, length: number): number {
 }
 
 function Time({ store, engine, actions }: Pick<Props, "store" | "engine" | "actions">) {
+  useBeat(REFRESH_MS);
   const state = store.state.value;
   if (state?.live) {
     const delay = store.settings.value.live_delay_ms ?? 3_000;
@@ -180,6 +184,7 @@ function Time({ store, engine, actions }: Pick<Props, "store" | "engine" | "acti
 }
 
 function Volume({ video }: { video: HTMLVideoElement }) {
+  useBeat(REFRESH_MS);
   const silent = video.muted || preferences.volume.value === 0;
   return (
     <span class="volume">

@@ -38,6 +38,7 @@ export type Entry =
   | { step: "out"; title: string; detail: string };
 
 const CHAT_KEPT = 500;
+const CHOSEN_AND_STARTED_MS = 3_000;
 
 export interface PlaybackCommand extends Record<string, unknown> {
   action: "play" | "pause" | "seek" | "rate" | "select" | "next" | "previous" | "mode";
@@ -298,11 +299,17 @@ export class RoomStore implements RoomListener {
     if (tell) this.lastTold = state;
     else this.lastTold ??= before;
     this.state.value = state;
-    if (text !== null) this.tell(text);
+    // Putting something on the screen is two commands, and one thing somebody did.
+    const chosen = before?.item !== state.item;
+    if (chosen && tell) this.chosenAt = state.at;
+    const alsoStarted =
+      !chosen && state.at - this.chosenAt < CHOSEN_AND_STARTED_MS && text?.endsWith("pressed play");
+    if (text !== null && !alsoStarted) this.tell(text);
   }
 
   /** The last state that was told of: an ack may bring a state before its event does. */
   private lastTold: PlaybackState | null = null;
+  private chosenAt = 0;
 
   private tell(text: string): void {
     this.told.value = { id: ++this.noticeCount, text };

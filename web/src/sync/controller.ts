@@ -9,6 +9,8 @@ import { holding, jumps, positionAt, type Timeline } from "./timeline";
 /** Within this nothing is done; a correction once begun goes on to `SETTLED_S`, so that it does not flutter. */
 export const DEAD_ZONE_S = 0.02;
 export const SETTLED_S = 0.005;
+/** In the first two seconds a landing is finished off, so that the dead zone is not begun at its edge. */
+export const LANDING_ZONE_S = 0.008;
 export const GENTLE_S = 0.12;
 export const GENTLE_RATE = 0.06;
 export const FIRM_S = 1;
@@ -268,18 +270,19 @@ export class Controller {
       };
     }
     return {
-      actions: this.rate(player, this.pace() * (1 + this.nudge(error, reachable))),
+      actions: this.rate(player, this.pace() * (1 + this.nudge(error, reachable, now < this.settleUntil))),
       phase: "following",
       error,
     };
   }
 
   /** By how much to speed up (positive) or slow down. */
-  private nudge(error: number, reachable: boolean): number {
+  private nudge(error: number, reachable: boolean, landing: boolean): number {
     const off = Math.abs(error);
     const side = error > 0 ? 1 : -1;
     if (this.correcting !== 0 && (off <= SETTLED_S || side !== this.correcting)) this.correcting = 0;
-    if (this.correcting === 0 && off > DEAD_ZONE_S) this.correcting = side;
+    const quiet = landing ? LANDING_ZONE_S : DEAD_ZONE_S;
+    if (this.correcting === 0 && off > quiet) this.correcting = side;
     if (this.correcting === 0 || (error < 0 && !reachable)) return 0;
     const limit = off > GENTLE_S ? FIRM_RATE : GENTLE_RATE;
     const wanted = Math.max(RATE_FLOOR, Math.min(limit, off / CORRECTION_S));

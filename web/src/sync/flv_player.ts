@@ -8,6 +8,9 @@ type FlvSource = Extract<Source, { kind: "flv" | "mpegts" }>;
 const RETRY_MS = 2_000;
 const BACK_BUFFER_S = 120;
 
+// What goes wrong is told to the person, in words, by `failed`.
+mpegts.LoggingControl.enableAll = false;
+
 interface ClockTag {
   /** ms on the publisher's timeline. */
   dts: number;

@@ -87,14 +87,16 @@ export class HlsPlayer implements Player {
       // The room decides where everybody is: the player's own chasing would fight it.
       maxLiveSyncPlaybackRate: 1,
       liveSyncOnStallIncrease: 0,
-      liveMaxLatencyDurationCount: Number.POSITIVE_INFINITY,
       backBufferLength: this.source.live ? LIVE_BACK_BUFFER_S : 60,
       xhrSetup: (xhr, url) => {
         const wanted = this.authorised(url);
         if (wanted !== url) xhr.open("GET", wanted, true);
       },
     };
-    if (this.source.live && this.source.liveDelayMs) config.liveSyncDuration = this.source.liveDelayMs / 1000;
+    if (this.source.live && this.source.liveDelayMs) {
+      config.liveSyncDuration = this.source.liveDelayMs / 1000;
+      config.liveMaxLatencyDuration = Number.POSITIVE_INFINITY;
+    }
     return config;
   }
 

@@ -13,7 +13,14 @@ const WAYS: Record<SignInWay, { button: string; busy: string }> = {
   register: { button: "Create account", busy: "Creating…" },
 };
 
-export function SignIn({ first = "guest", onDone }: { first?: SignInWay; onDone?: () => void }) {
+const OPTIONS: [SignInWay, string][] = [
+  ["guest", "As guest"],
+  ["login", "Log in"],
+  ["register", "Register"],
+];
+
+/** `first` is offered first; without `guest` only accounts are. */
+export function SignIn({ first = "guest", guest = true }: { first?: SignInWay; guest?: boolean }) {
   const [way, setWay] = useState<SignInWay>(first);
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
@@ -27,7 +34,6 @@ export function SignIn({ first = "guest", onDone }: { first?: SignInWay; onDone?
     try {
       if (way === "guest") await api.guest(name.trim());
       else await api[way](name.trim(), password);
-      onDone?.();
     } catch (error) {
       setProblem(sentenceOf(error));
     } finally {
@@ -40,11 +46,7 @@ export function SignIn({ first = "guest", onDone }: { first?: SignInWay; onDone?
       <Tabs
         label="How to come in"
         value={way}
-        options={[
-          ["guest", "As guest"],
-          ["login", "Log in"],
-          ["register", "Register"],
-        ]}
+        options={guest ? OPTIONS : OPTIONS.slice(1)}
         onChange={(value) => {
           setWay(value);
           setProblem(null);
