@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -138,7 +139,7 @@ async def ingest(nats_url: str) -> AsyncIterator[Ingest]:
 
 
 async def start_libavformat(url: str, seconds: float, *options: str) -> asyncio.subprocess.Process:
-    """Publish a moving picture and a tone from a process of its own: libavformat keeps Python's lock while it connects."""
+    """Publish from a process of its own: libavformat keeps Python's lock while it connects."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.integration.rtmp_push", url, str(seconds), *options,
         stderr=asyncio.subprocess.DEVNULL,
@@ -215,7 +216,8 @@ async def test_what_libavformat_publishes_comes_out_as_tag_messages(ingest: Inge
     assert [tag.type for tag in tags] == [18, 9, 8, 18, 9]
     assert script.read_numbers(tags[0].payload)[0] == "onMetaData"
     name, clock = script.read_numbers(tags[3].payload)
-    assert name == "onClock" and clock["dts"] == tags[4].timestamp_ms
+    assert name == "onClock"
+    assert clock["dts"] == tags[4].timestamp_ms
     assert abs(clock["pdt"] - time.time() * 1000) < 60_000
     assert [header.sequence for header, _ in messages] == list(range(len(messages)))
     assert len({header.epoch for header, _ in messages}) == 1
@@ -265,17 +267,21 @@ async def test_a_publish_is_told_on_the_bus(ingest: Ingest) -> None:
     await publisher.close()
 
     epoch = ingest.of(stream)[0][0].epoch
-    assert header is not None and TagHeader.unpack(header).flags == TagFlags.HEADER
+    assert header is not None
+    assert TagHeader.unpack(header).flags == TagFlags.HEADER
     assert [tag.type for tag in flv.demux(memoryview(header)[HEADER_SIZE:])] == [18, 9, 8]
-    assert claim is not None and PublisherClaim.model_validate_json(claim.value).epoch == epoch
+    assert claim is not None
+    assert PublisherClaim.model_validate_json(claim.value).epoch == epoch
     job = await ingest.bus.js.get_last_msg(JOBS.name, JOBS_TRANSMUX.at(stream=stream))
     assert TransmuxJob.model_validate_json(job.data or b"") == TransmuxJob(
         stream=stream, epoch=epoch, room="r1"
     )
-    assert isinstance(events[0], StreamStarted) and events[0].epoch == epoch
+    assert isinstance(events[0], StreamStarted)
+    assert events[0].epoch == epoch
     described = next(event for event in events if isinstance(event, StreamDescribed))
     assert (described.width, described.height, described.sample_rate) == (160, 120, 44100)
-    assert isinstance(events[-1], StreamStopped) and events[-1].reason == "unpublished"
+    assert isinstance(events[-1], StreamStopped)
+    assert events[-1].reason == "unpublished"
     assert await Bucket(ingest.bus.js, PUBLISHERS).get(stream) is None
     with pytest.raises(Exception, match="no message found"):
         await ingest.bus.js.get_last_msg(LIVE_HEADERS.name, LIVE_HEADER.at(stream=stream))
@@ -295,7 +301,8 @@ async def test_audio_alone_comes_in_short_messages(ingest: Ingest) -> None:
         sound = [tag.timestamp_ms for tag in tags if tag.type == 8]
         assert sound[-1] - sound[0] < 50
     keys = [header.dts_ms for header, _ in messages if header.flags & TagFlags.KEY]
-    assert len(keys) == 3 and all(b - a <= 2_050 for a, b in zip(keys, keys[1:], strict=False))
+    assert len(keys) == 3
+    assert all(b - a <= 2_050 for a, b in itertools.pairwise(keys))
 
 
 async def test_a_wrong_key_is_refused_in_words(ingest: Ingest) -> None:
@@ -305,7 +312,8 @@ async def test_a_wrong_key_is_refused_in_words(ingest: Ingest) -> None:
 
     took = await publisher.read_to_end()
 
-    assert b"NetStream.Publish.Denied" in publisher.answers and b"unknown stream key" in publisher.answers
+    assert b"NetStream.Publish.Denied" in publisher.answers
+    assert b"unknown stream key" in publisher.answers
     assert took < 1.0
     assert ingest.counted("matinee_ingest_refused_total", reason="wrong_key") == 1
     await publisher.close()
@@ -361,9 +369,12 @@ async def test_a_second_publisher_with_the_same_key_takes_over(ingest: Ingest) -
     await until(lambda: len(ingest.of(stream)) == 2)
 
     (first, _), (second, tags) = ingest.of(stream)
-    assert took < 1.0 and b"NetStream.Publish.BadName" in old.answers
-    assert second.epoch > first.epoch and second.sequence == 0
-    assert second.flags == TagFlags.KEY | TagFlags.HEADER and second.generation == first.generation
+    assert took < 1.0
+    assert b"NetStream.Publish.BadName" in old.answers
+    assert second.epoch > first.epoch
+    assert second.sequence == 0
+    assert second.flags == TagFlags.KEY | TagFlags.HEADER
+    assert second.generation == first.generation
     assert 100 <= second.dts_ms - first.dts_ms < 3_000
     assert tags[-1].timestamp_ms == second.dts_ms
     assert ingest.counted("matinee_ingest_closed_total", reason="replaced") == 1
@@ -385,10 +396,8 @@ async def test_encoders_that_fight_for_a_key_are_stopped(ingest: Ingest) -> None
     publishers[3].send_frame(key_frame(), 0)
     await until(lambda: ingest.of(stream))
 
-    assert (
-        b"NetStream.Publish.BadName" in publishers[4].answers
-        and b"too many takeovers" in publishers[4].answers
-    )
+    assert b"NetStream.Publish.BadName" in publishers[4].answers
+    assert b"too many takeovers" in publishers[4].answers
     for publisher in publishers:
         await publisher.close()
 
@@ -445,9 +454,11 @@ async def test_a_kick_ends_the_stream(ingest: Ingest) -> None:
     await until(lambda: ingest.of(stream)[-1][0].flags & TagFlags.END)
     await asyncio.sleep(0.1)
 
-    assert took < 1.0 and b"enough" in publisher.answers
+    assert took < 1.0
+    assert b"enough" in publisher.answers
     stopped = (await ingest.events(stream))[-1]
-    assert isinstance(stopped, StreamStopped) and stopped.reason == "kicked"
+    assert isinstance(stopped, StreamStopped)
+    assert stopped.reason == "kicked"
     await publisher.close()
 
 

@@ -122,16 +122,21 @@ class Delivery:
                 await asyncio.sleep(RETRY_S)
 
     async def drained(self, deadline_s: float) -> bool:
-        """Wait until the server has all of it; False when the deadline passes first."""
+        """Wait until all of it is stored; False when the deadline passes first."""
         try:
             async with asyncio.timeout(deadline_s):
-                while self._outbox.waiting or not self._bus.connected:
+                while self._outbox.waiting or not self._bus.connected or not await self._all_stored():
                     self._wake.set()
                     await asyncio.sleep(0.005)
-                await self._bus.nc.flush()
         except BUS_FAULTS:
             return False
         return True
+
+    async def _all_stored(self) -> bool:
+        if not self._outbox.flying_bytes:
+            return True
+        last = await last_stored(self._bus, self._stream)
+        return last is not None and (last.epoch, last.sequence) >= (self._epoch, self._outbox.sent_sequence)
 
     def drop_waiting(self) -> None:
         """Somebody else holds the stream: what is not sent yet must not come after his."""

@@ -26,6 +26,8 @@ class Outbox:
         self._stored = 0
         self._sent = 0
         self._key_sequence = 0
+        self.sent_sequence = -1
+        """Sequence of the message sent last."""
         self.kept_bytes = 0
         self.flying_bytes = 0
         """Sent, and not known to be stored."""
@@ -56,6 +58,7 @@ class Outbox:
         size = len(message.payload)
         self.waiting_bytes -= size
         self.flying_bytes += size
+        self.sent_sequence = message.sequence
         if message.flags & TagFlags.KEY:
             self._key_sequence = message.sequence
 

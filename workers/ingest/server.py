@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Final, cast
+from collections.abc import Coroutine
+from typing import Any, Final, cast
 
 from bus_schemas.messages.live import StopReason, StreamKey
 from runtime.clock import now_us
@@ -50,6 +51,7 @@ class Publishers:
         self.limits = limits
         self.connections: set[PublisherProtocol] = set()
         self.draining = False
+        self._ending: set[asyncio.Task[None]] = set()
 
     def __call__(self) -> asyncio.BaseProtocol:
         """A protocol for a new connection."""
@@ -69,12 +71,20 @@ class Publishers:
         publishing = sum(1 for connection in self.connections if connection.publication is not None)
         metrics.gauge("matinee_ingest_publishers").set(publishing)
 
+    def settle(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Spawn what a publication does at its end; `drain` waits for it."""
+        task = self.around.tasks.spawn(name, work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
     async def drain(self) -> None:
         """Close all connections without ending their streams: encoders come back to another worker."""
         self.draining = True
         for connection in list(self.connections):
             connection.close("server stops", "drained")
         await asyncio.gather(*(connection.left() for connection in list(self.connections)))
+        if self._ending:
+            await asyncio.wait(self._ending)
 
 
 class PublisherProtocol(asyncio.Protocol):
@@ -89,6 +99,7 @@ class PublisherProtocol(asyncio.Protocol):
         self._id = f"{self._around.node}-{os.urandom(4).hex()}"
         self._peer = ""
         self._encoder = ""
+        self._stream: str | None = None
         self._request: PublishRequested | None = None
         self.publication: Publication | None = None
         self._limit: BitrateLimit | None = None
@@ -154,19 +165,19 @@ class PublisherProtocol(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._closing is None:
-            self._closing = f"link lost: {exc}" if exc else "closed by the peer"
+            self._closing = f"link lost: {exc}" if exc else "by the peer"
             self._count_closed("lost")
         publication, self.publication = self.publication, None
         log.info(
             f"closed: {self._closing}",
             connection=self._id,
             peer=self._peer,
-            stream=publication.stream if publication else None,
+            stream=self._stream,
             bytes=self._bytes,
             seconds=round(self._loop.time() - self._opened, 1),
         )
         self._count_bytes()
-        self._around.tasks.spawn(f"leave:{self._id}", self._leave(publication))
+        self._publishers.settle(f"leave:{self._id}", self._leave(publication))
 
     # our own side
 
@@ -248,6 +259,7 @@ class PublisherProtocol(asyncio.Protocol):
             on_congestion=self._on_congestion,
             on_lost=self.replaced,
         )
+        self._stream = key.stream
         self._limit = self._bitrate_limit(key)
         self._connection.accept(request)
         self._write()
@@ -307,7 +319,7 @@ class PublisherProtocol(asyncio.Protocol):
         self._waiting_since = self._loop.time()
         self._publishers.count()
         if publication is not None:
-            self._around.tasks.spawn(f"finish:{publication.stream}", publication.finish(reason))
+            self._publishers.settle(f"finish:{publication.stream}", publication.finish(reason))
 
     async def _leave(self, publication: Publication | None) -> None:
         try:

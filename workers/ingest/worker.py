@@ -54,10 +54,11 @@ async def make_app(context: Context) -> AsyncIterator[None]:
             await publication.check_claim()
 
     async def on_reconnect() -> None:
-        for connection in list(publishers.connections):
-            if connection.publication is not None:
-                connection.publication.reconnected()
-                await connection.publication.check_claim()
+        publications = [c.publication for c in publishers.connections if c.publication is not None]
+        for publication in publications:
+            publication.reconnected()
+        for publication in publications:
+            await publication.check_claim()
 
     await bus.nc.subscribe(LIVE_CONTROL.pattern, cb=on_control)
     await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)

@@ -7,7 +7,9 @@ def test_a_burst_within_the_average_passes() -> None:
     """Five seconds' worth at once, then the rate itself."""
     limit = BitrateLimit(1_000, 0.0)
 
-    assert limit.spend(5_000, 0.0) == 0 and limit.spend(1_000, 1.0) == 0 and not limit.broken(60.0)
+    assert limit.spend(5_000, 0.0) == 0
+    assert limit.spend(1_000, 1.0) == 0
+    assert not limit.broken(60.0)
 
 
 def test_what_is_overspent_is_waited_for() -> None:

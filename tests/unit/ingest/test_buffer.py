@@ -20,7 +20,9 @@ def test_nothing_is_parsed_before_enough_is_there() -> None:
     early = buffer.feed(b"e")
     ready = buffer.feed(b"f")
 
-    assert early is None and ready == b"bcdef" and len(buffer) == 5
+    assert early is None
+    assert ready == b"bcdef"
+    assert len(buffer) == 5
 
 
 def test_what_was_used_is_forgotten() -> None:
@@ -34,4 +36,5 @@ def test_what_was_used_is_forgotten() -> None:
 
     buffer.keep(source, 4, 1)
 
-    assert len(buffer) == 0 and buffer.feed(b"g") == b"g"
+    assert len(buffer) == 0
+    assert buffer.feed(b"g") == b"g"

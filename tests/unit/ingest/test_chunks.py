@@ -140,7 +140,8 @@ def test_illegal_chunks_are_the_peers_fault(data: bytes, words: str) -> None:
 
     reader.feed(data)
 
-    assert isinstance(reader.fault, RemoteProtocolError) and words in str(reader.fault)
+    assert isinstance(reader.fault, RemoteProtocolError)
+    assert words in str(reader.fault)
 
 
 def test_what_came_before_a_breach_is_given() -> None:
@@ -149,7 +150,8 @@ def test_what_came_before_a_breach_is_given() -> None:
 
     messages = reader.feed(FULL + b"abc" + header(3, 9))
 
-    assert messages == [Message(9, 1, 1_000, b"abc")] and reader.fault is not None
+    assert messages == [Message(9, 1, 1_000, b"abc")]
+    assert reader.fault is not None
 
 
 def test_many_half_messages_are_bounded_in_bytes() -> None:
@@ -164,4 +166,5 @@ def test_many_half_messages_are_bounded_in_bytes() -> None:
     before = reader.fault
     reader.feed(begun[2])
 
-    assert before is None and "unfinished" in str(reader.fault)
+    assert before is None
+    assert "unfinished" in str(reader.fault)

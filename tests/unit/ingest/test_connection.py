@@ -204,7 +204,8 @@ def test_bytes_are_acknowledged_twice_a_window() -> None:
     feed(connection, chunk(9, inter_frame(4_900), stream_id=1))
 
     (acknowledgement,) = answers(connection, skip=0)
-    assert acknowledgement.type == 3 and int.from_bytes(acknowledgement.payload, "big") > 4_900
+    assert acknowledgement.type == 3
+    assert int.from_bytes(acknowledgement.payload, "big") > 4_900
 
 
 def test_aggregates_and_amf3_data_are_understood() -> None:
@@ -238,7 +239,8 @@ def test_what_means_nothing_costs_nothing(data: bytes) -> None:
 
     events = feed(connection, data + MEDIA)
 
-    assert events == EVENTS[2:7] and connection.ignored == 1
+    assert events == EVENTS[2:7]
+    assert connection.ignored == 1
 
 
 def test_an_unknown_command_is_answered_with_an_error() -> None:
@@ -247,7 +249,8 @@ def test_an_unknown_command_is_answered_with_an_error() -> None:
     feed(connection, command("play", 12, None, "x", stream_id=1))
 
     (said,) = commands(answers(connection, skip=0))
-    assert said[:2] == ["_error", 12] and said[3]["code"] == "NetConnection.Call.Failed"
+    assert said[:2] == ["_error", 12]
+    assert said[3]["code"] == "NetConnection.Call.Failed"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +300,8 @@ def test_media_before_our_answer_is_dropped() -> None:
 
     connection.accept(request)
 
-    assert feed(connection, MEDIA) == EVENTS[2:7] and connection.ignored == 1
+    assert feed(connection, MEDIA) == EVENTS[2:7]
+    assert connection.ignored == 1
 
 
 def test_a_nonce_is_needed() -> None:

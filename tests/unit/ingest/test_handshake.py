@@ -12,10 +12,13 @@ def test_the_answer_echoes_c1() -> None:
 
     answer = handshake.answer(c1, b"xyz")
 
-    assert len(answer) == 1 + 2 * handshake.PACKET_SIZE and answer[0] == 3
-    assert answer[1:9] == bytes(8) and answer[9:15] == b"xyzxyz"
+    assert len(answer) == 1 + 2 * handshake.PACKET_SIZE
+    assert answer[0] == 3
+    assert answer[1:9] == bytes(8)
+    assert answer[9:15] == b"xyzxyz"
     s2 = answer[1 + handshake.PACKET_SIZE :]
-    assert s2[:4] == c1[:4] and s2[8:] == c1[8:]
+    assert s2[:4] == c1[:4]
+    assert s2[8:] == c1[8:]
 
 
 @pytest.mark.parametrize("first", [0, 6, 22, 71, 255], ids=["zero", "RTMPE", "TLS", "HTTP", "noise"])

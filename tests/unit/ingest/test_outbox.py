@@ -53,7 +53,8 @@ def test_an_acknowledgement_of_the_unsent_is_not_believed() -> None:
 
     outbox.acknowledge(9)
 
-    assert (outbox.flying_bytes, outbox.waiting) == (0, 2) and send(outbox, 9) == [2, 3]
+    assert (outbox.flying_bytes, outbox.waiting) == (0, 2)
+    assert send(outbox, 9) == [2, 3]
 
 
 def test_after_a_doubt_it_goes_on_behind_what_is_stored() -> None:

@@ -61,11 +61,13 @@ def test_the_first_message_holds_headers_clock_and_key_frame() -> None:
 
     (first,) = feed(*OPENING)
 
-    assert first.flags == KEY | HEADER and first.sequence == 0
+    assert first.flags == KEY | HEADER
+    assert first.sequence == 0
     assert tags(first) == [(18, 0), (9, 0), (8, 0), (18, 0), (9, 0)]
     assert TagHeader.unpack(first.payload) == TagHeader(KEY | HEADER, 0, 0, 99, 0, 0)
     found = list(flv.demux(first.payload[HEADER_SIZE:]))
-    assert found[1].payload == AVC_HEADER and found[2].payload == AAC_HEADER
+    assert found[1].payload == AVC_HEADER
+    assert found[2].payload == AAC_HEADER
     assert script.read_numbers(found[3].payload) == ("onClock", {"dts": 0.0, "pdt": 0.0})
 
 
@@ -112,7 +114,8 @@ def test_audio_waits_at_most_50_ms() -> None:
 
     early, due, late = feed.wait(59), feed.packer.due_us, feed.wait(60)
 
-    assert early == [] and due == 60_000
+    assert early == []
+    assert due == 60_000
     assert [tags(message) for message in late] == [[(8, 10), (8, 33)]]
     assert feed.packer.due_us is None
 
@@ -134,7 +137,8 @@ def test_identical_sequence_headers_change_nothing() -> None:
 
     messages = feed((V, 40, AVC_HEADER), (A, 40, AAC_HEADER), (V, 40, key_frame()), (V, 80, inter_frame()))
 
-    assert flags(messages) == [KEY, NONE] and feed.packer.generation == 0
+    assert flags(messages) == [KEY, NONE]
+    assert feed.packer.generation == 0
 
 
 @pytest.mark.parametrize("changed", [(V, 35, OTHER_AVC_HEADER), (A, 35, OTHER_AAC_HEADER)])
@@ -146,10 +150,12 @@ def test_a_real_change_begins_a_generation_with_a_key_frame(changed: tuple[Media
     between = feed(changed, (changed[0], 40, inter_frame() if changed[0] is V else audio_frame()))
     (second,) = feed((V, 80, key_frame()))
 
-    assert between == [] and feed.packer.skipped == 1
+    assert between == []
+    assert feed.packer.skipped == 1
     assert second.flags == KEY | HEADER | TagFlags.DISCONTINUITY
     assert TagHeader.unpack(second.payload).generation == 1
-    assert second.headers is not None and changed[2] in second.headers
+    assert second.headers is not None
+    assert changed[2] in second.headers
 
 
 def test_late_audio_begins_with_the_next_key_frame() -> None:
@@ -159,7 +165,8 @@ def test_late_audio_begins_with_the_next_key_frame() -> None:
 
     messages = feed((A, 50, AAC_HEADER), (A, 50, audio_frame()), (V, 80, key_frame()), (A, 90, audio_frame()))
 
-    assert flags(first) == [KEY | HEADER] and [kind for kind, _ in tags(first[0])] == [18, 9, 18, 9]
+    assert flags(first) == [KEY | HEADER]
+    assert [kind for kind, _ in tags(first[0])] == [18, 9, 18, 9]
     assert flags(messages) == [KEY | HEADER | TagFlags.DISCONTINUITY]
     assert [tags(message) for message in feed((V, 120, inter_frame()))] == [[(8, 90), (9, 120)]]
 
@@ -171,7 +178,8 @@ def test_without_metadata_the_first_frames_wait_half_a_second_for_the_other_head
 
     due, messages = feed.packer.due_us, feed.wait(500)
 
-    assert held == [] and due == 500_000
+    assert held == []
+    assert due == 500_000
     assert flags(messages) == [KEY | HEADER, NONE]
 
 
@@ -181,7 +189,8 @@ def test_audio_before_the_first_key_frame_is_left_out() -> None:
 
     messages = feed((V, 0, AVC_HEADER), (A, 0, AAC_HEADER), (A, 0, audio_frame()), (V, 5, key_frame()))
 
-    assert flags(messages) == [KEY | HEADER] and feed.packer.skipped == 1
+    assert flags(messages) == [KEY | HEADER]
+    assert feed.packer.skipped == 1
 
 
 def test_audio_alone_can_be_joined_each_two_seconds() -> None:
@@ -205,7 +214,8 @@ def test_announced_video_that_never_comes_does_not_hold_the_sound_for_ever() -> 
     messages = feed(*((A, n * 23, audio_frame()) for n in range(90)))
     (*_, joined) = feed((V, 2_100, key_frame()))
 
-    assert flags(messages)[0] == KEY | HEADER and messages[0].dts_ms == 0
+    assert flags(messages)[0] == KEY | HEADER
+    assert messages[0].dts_ms == 0
     assert joined.flags == KEY | HEADER | TagFlags.DISCONTINUITY
 
 
@@ -215,7 +225,8 @@ def test_a_session_that_goes_on_keeps_its_generation() -> None:
 
     (first,) = feed(*OPENING)
 
-    assert first.flags == KEY | HEADER and TagHeader.unpack(first.payload).generation == 3
+    assert first.flags == KEY | HEADER
+    assert TagHeader.unpack(first.payload).generation == 3
 
 
 def test_a_session_with_other_headers_begins_a_generation() -> None:
@@ -235,7 +246,9 @@ def test_an_oversized_access_unit_is_refused_and_counted() -> None:
 
     messages = feed((V, 40, inter_frame(ACCESS_UNIT_MAX)), (V, 80, inter_frame()), (V, 120, key_frame()))
 
-    assert flags(messages) == [KEY] and feed.packer.refused == 1 and feed.packer.skipped == 1
+    assert flags(messages) == [KEY]
+    assert feed.packer.refused == 1
+    assert feed.packer.skipped == 1
 
 
 def test_the_greatest_access_unit_fits_the_bus() -> None:
@@ -309,7 +322,9 @@ def test_the_end_is_said_after_what_waits() -> None:
     last, end = feed.packer.end(30_000)
 
     assert tags(last) == [(8, 10)]
-    assert end.flags == TagFlags.END and len(end.payload) == HEADER_SIZE and end.sequence == 2
+    assert end.flags == TagFlags.END
+    assert len(end.payload) == HEADER_SIZE
+    assert end.sequence == 2
 
 
 def test_message_dts_never_goes_back() -> None:
@@ -352,5 +367,8 @@ def test_metadata_passes_only_what_is_known_and_plain() -> None:
 
     first = next(iter(flv.demux(messages[0].payload[HEADER_SIZE:])))
     name, numbers = script.read_numbers(first.payload)
-    assert name == "onMetaData" and numbers == {"width": 160.0}
-    assert b"evil" not in first.payload and b"x" * 256 in first.payload and b"x" * 257 not in first.payload
+    assert name == "onMetaData"
+    assert numbers == {"width": 160.0}
+    assert b"evil" not in first.payload
+    assert b"x" * 256 in first.payload
+    assert b"x" * 257 not in first.payload

@@ -30,7 +30,8 @@ def test_a_good_clock_is_only_moved_to_the_beginning() -> None:
 
     dts = run(timeline, paced(123_456, 5))
 
-    assert dts == [700, 710, 740, 750, 780, 790, 820, 830, 860, 870] and not timeline.repairs
+    assert dts == [700, 710, 740, 750, 780, 790, 820, 830, 860, 870]
+    assert not timeline.repairs
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,8 @@ def test_a_pause_that_the_wall_clock_explains_is_kept() -> None:
 
     dts = run(timeline, [(V, 0, 0), (V, 40, 40), (V, 10_040, 10_040)])
 
-    assert dts == [0, 40, 10_040] and not timeline.repairs
+    assert dts == [0, 40, 10_040]
+    assert not timeline.repairs
 
 
 def test_a_restart_after_a_pause_keeps_to_the_wall_clock() -> None:
@@ -111,7 +113,9 @@ def test_audio_that_begins_on_a_clock_of_its_own_is_put_beside_the_video() -> No
 
     dts = run(timeline, [(A, 0, 165), (V, 500_200, 200), (A, 23, 188)])
 
-    assert 160 < dts[0] <= 200 and dts[1] == 200 and dts[2] == dts[0] + 23
+    assert 160 < dts[0] <= 200
+    assert dts[1] == 200
+    assert dts[2] == dts[0] + 23
 
 
 def test_nothing_comes_before_the_beginning() -> None:
