@@ -30,8 +30,9 @@ from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tasks import Tasks
 from workers.transmux.live_reader import BUS_FAULTS, LiveReader
+from workers.transmux.output import InitReady, Output, PartReady
 from workers.transmux.parts_store import PartsStore, RaceLostError
-from workers.transmux.segmenter import InitReady, Output, PartReady, Segmenter
+from workers.transmux.segmenter import Segmenter
 
 log = get_logger("lease")
 

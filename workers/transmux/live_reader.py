@@ -44,6 +44,7 @@ class LiveReader:
         # A stream's key frames and the rest, in one order.
         self._subject = LIVE_TAGS_KEY.at(stream=stream).rpartition(".")[0] + ".*"
         self._on_message = on_message
+        self._lock = asyncio.Lock()
         self._subscription: Subscription | None = None
         self._consumer = ""
         self._created = ""
@@ -55,7 +56,30 @@ class LiveReader:
 
     async def start(self, sequence: int) -> None:
         """Read from this sequence of `LIVE` on; 0: all that is stored. Raises `BUS_FAULTS`."""
-        await self.stop()
+        async with self._lock:
+            await self._start(sequence)
+
+    async def stop(self) -> None:
+        """Read no more."""
+        async with self._lock:
+            await self._stop()
+
+    async def watch(self) -> None:
+        """Start again where messages were lost or the consumer is gone. Raises `BUS_FAULTS`."""
+        silent = asyncio.get_running_loop().time() - self._heard_at > SILENCE_S
+        if self._bus.connected and not self._lock.locked() and (self._broken or silent):
+            await self.restart()
+
+    async def restart(self) -> None:
+        """Read on behind the last message, or from the beginning of a `LIVE` that was made anew."""
+        async with self._lock:
+            self._broken = True
+            same = await self._bus.stream_created(LIVE.name) == self._created
+            log.info("reading again", subject=self._subject, same_stream=same)
+            await self._start(self._last_sequence + 1 if same else 0)
+
+    async def _start(self, sequence: int) -> None:
+        await self._stop()
         self._created = await self._bus.stream_created(LIVE.name)
         self._run += 1
         self._broken = False
@@ -84,8 +108,7 @@ class LiveReader:
         self._consumer = str(answer["name"])
         self._heard_at = asyncio.get_running_loop().time()
 
-    async def stop(self) -> None:
-        """Read no more."""
+    async def _stop(self) -> None:
         self._run += 1
         subscription, self._subscription = self._subscription, None
         if subscription and not self._bus.nc.is_closed:
@@ -94,19 +117,6 @@ class LiveReader:
                 # Not waited for: an abandoned consumer goes by itself.
                 await self._bus.nc.publish(f"$JS.API.CONSUMER.DELETE.{LIVE.name}.{self._consumer}")
         self._consumer = ""
-
-    async def watch(self) -> None:
-        """Start again where messages were lost or the consumer is gone. Raises `BUS_FAULTS`."""
-        silent = asyncio.get_running_loop().time() - self._heard_at > SILENCE_S
-        if self._bus.connected and (self._broken or silent or self._subscription is None):
-            await self.restart()
-
-    async def restart(self) -> None:
-        """Read on behind the last message, or from the beginning of a `LIVE` that was made anew."""
-        self._broken = True
-        same = await self._bus.stream_created(LIVE.name) == self._created
-        log.info("reading again", subject=self._subject, same_stream=same)
-        await self.start(self._last_sequence + 1 if same else 0)
 
     async def _take(self, run: int, message: Msg) -> None:
         if run != self._run or self._broken:

@@ -20,7 +20,7 @@ from runtime import direct
 from runtime.bus import Bus
 from runtime.logs import get_logger
 from workers.transmux.live_reader import BUS_FAULTS
-from workers.transmux.segmenter import InitReady, PartReady
+from workers.transmux.output import InitReady, PartReady
 
 log = get_logger("parts")
 
@@ -75,26 +75,33 @@ class PartsStore:
         return max(found, key=lambda header: header.init, default=None)
 
     async def put_init(self, ready: InitReady) -> None:
-        """Write an init segment, trying for as long as it takes."""
+        """Write an init segment, trying for as long as it takes; one of its number is never replaced."""
         self._init = ready
-        subject = self._init_subject(ready.header.init)
-        message = ready.message()
         while True:
             try:
-                await self._bus.js.publish(subject, message, timeout=PUBLISH_DEADLINE_S)
+                await self._create_init(ready)
             except BUS_FAULTS as exc:
-                log.warning("init segment not taken", subject=subject, error=repr(exc))
+                log.warning("init segment not taken", subject=self._subject, error=repr(exc))
                 await asyncio.sleep(RETRY_S)
             else:
                 return
 
     async def restore_init(self) -> None:
         """Write the newest init segment again if the bus has lost it. Raises `BUS_FAULTS`."""
-        ready = self._init
-        if ready and await self.read_init(ready.header.init) is None:
-            await self._bus.js.publish(
-                self._init_subject(ready.header.init), ready.message(), timeout=PUBLISH_DEADLINE_S
-            )
+        if self._init:
+            await self._create_init(self._init)
+
+    async def _create_init(self, ready: InitReady) -> None:
+        subject = HLS_INIT.at(
+            stream=self._stream, rendition=self._rendition, generation=str(ready.header.init)
+        )
+        headers = {js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
+        try:
+            await self._bus.js.publish(subject, ready.message(), headers=headers, timeout=PUBLISH_DEADLINE_S)
+        except APIError as exc:
+            # There already: by us before a lost acknowledgement, or by another worker from the same tags.
+            if exc.err_code not in _WRONG_LAST_SEQUENCE:
+                raise
 
     async def put(self, part: PartReady) -> None:
         """Write the next part, trying for as long as it takes; raises `RaceLostError`."""
@@ -144,6 +151,3 @@ class PartsStore:
     async def _wait(self, exc: Exception) -> None:
         log.warning("part not taken", subject=self._subject, error=repr(exc))
         await asyncio.sleep(RETRY_S)
-
-    def _init_subject(self, init: int) -> str:
-        return HLS_INIT.at(stream=self._stream, rendition=self._rendition, generation=str(init))

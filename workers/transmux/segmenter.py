@@ -13,7 +13,6 @@ frame read last is held back until the next one tells how long it lasts. Rules o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from bus_schemas.limits import ACCESS_UNIT_MAX
@@ -32,6 +31,7 @@ from media.script import ScriptError, read_numbers
 from workers.transmux.clocks import AudioClock, ProgramClock
 from workers.transmux.numbering import TARGET_DURATION_MAX_S, Numbering
 from workers.transmux.open_part import OpenPart, Position
+from workers.transmux.output import InitReady, Output, PartReady
 from workers.transmux.tag_reader import read_tags
 from workers.transmux.tracks import Tracks, from_init, read_headers
 
@@ -49,37 +49,12 @@ SILENCE_MAX_MS: Final = 60_000
 """A longer hole in DTS between two epochs is another timeline."""
 PART_SIZE_MAX: Final = ACCESS_UNIT_MAX
 """A part must fit one bus message; one access unit always does."""
+AUDIO_SIZE_MAX: Final = 32 << 10
+"""Bytes of audio beside an access unit of that size, for the same reason."""
 _PART_FULL_PERCENT: Final = 85
 _FRAMES: Final = frozenset(
     {FrameType.KEY, FrameType.INTER, FrameType.DISPOSABLE_INTER, FrameType.GENERATED_KEY}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class InitReady:
-    """An init segment that the parts after it need."""
-
-    header: InitHeader
-    body: bytes
-
-    def message(self) -> bytes:
-        """As it goes on the bus."""
-        return self.header.pack() + self.body
-
-
-@dataclass(frozen=True, slots=True)
-class PartReady:
-    """A part, or with `PartFlags.END` the end."""
-
-    header: PartHeader
-    body: bytes
-
-    def message(self) -> bytes:
-        """As it goes on the bus."""
-        return self.header.pack() + self.body
-
-
-Output = InitReady | PartReady
 
 
 class Segmenter:
@@ -304,6 +279,8 @@ class Segmenter:
             self.dropped_frames += 1  # no key frame yet
         elif dts - self._lead_time > LEAD_SILENCE_MS:
             self._flush(resync=True, tag=index)
+            self.dropped_frames += 1
+        elif self._part.size + len(data) > PART_SIZE_MAX + AUDIO_SIZE_MAX:
             self.dropped_frames += 1
         else:
             self._part.add_audio(self._audio.next(dts), data[AAC_HEADER_SIZE:])

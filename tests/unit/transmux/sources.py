@@ -13,7 +13,8 @@ import av
 from bus_schemas.parts import InitHeader, PartFlags, PartHeader
 from bus_schemas.tags import TagFlags, TagHeader
 from media import flv
-from workers.transmux.segmenter import InitReady, Output, PartReady, Segmenter
+from workers.transmux.output import InitReady, Output, PartReady
+from workers.transmux.segmenter import Segmenter
 
 EPOCH = 1_700_000_000_000
 ARRIVAL_US = 1_700_000_001_000_000

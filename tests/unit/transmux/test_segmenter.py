@@ -28,7 +28,7 @@ from tests.unit.transmux.sources import (
     run,
     video_frames,
 )
-from workers.transmux.segmenter import Output, PartReady
+from workers.transmux.output import Output, PartReady
 
 
 def merged(*tracks: list[Frame]) -> list[Frame]:
@@ -443,3 +443,15 @@ def test_any_bytes_are_taken_or_refused_as_flv(body: bytes, flags: int) -> None:
     except FlvError:
         return
     run(segmenter, messages(video_frames(70, 30, 60, start=2_000), first=11, live=12))
+
+
+def test_audio_beside_an_enormous_picture_does_not_burst_the_message() -> None:
+    """An access unit at the limit keeps room for its header; audio that does not fit is dropped and counted."""
+    sound = [Frame(40 * i, audio=True, payload=bytes(4000)) for i in range(1, 40)]
+    frames = [Frame(0, key=True, payload=bytes((8 << 20) - 16)), *sound, Frame(1700, key=True)]
+    segmenter = make_segmenter()
+
+    parts = parts_of(run(segmenter, messages(frames)))
+
+    assert all(len(part.message()) <= (8 << 20) + (64 << 10) for part in parts)
+    assert segmenter.dropped_frames == 31
