@@ -107,7 +107,9 @@ class Asker:
         """Where this asker waits for the answer to `id_`."""
         return REPLY.at(node="tester", id=id_)
 
-    async def ask(self, subject: Subject[BusMessage], message: BusMessage, id_: str, room: str) -> CommandReply:
+    async def ask(
+        self, subject: Subject[BusMessage], message: BusMessage, id_: str, room: str
+    ) -> CommandReply:
         """Send and wait for the answer."""
         return await asyncio.wait_for(await self.send(subject, message, id_, room), REPLY_WITHIN)
 
@@ -143,7 +145,8 @@ async def add_room(dsn: str, room: str, *items: tuple[str, float | None]) -> Non
             " ON CONFLICT DO NOTHING"
         )
         await connection.execute(
-            "INSERT INTO rooms (id, name, creator_id, settings, created_at) VALUES ($1, 'Room', 'u1', '{}', 0)", room
+            "INSERT INTO rooms (id, name, creator_id, settings, created_at) VALUES ($1, 'Room', 'u1', '{}', 0)",
+            room,
         )
         for position, (item, duration) in enumerate(items):
             await connection.execute(

@@ -46,7 +46,9 @@ def workers(
         running.close()
 
 
-def submission(asker: Asker, room: str, client_id: str, text: str, reply_to: str | None = None) -> ChatSubmitted:
+def submission(
+    asker: Asker, room: str, client_id: str, text: str, reply_to: str | None = None
+) -> ChatSubmitted:
     id_ = f"s{next(_ids)}"
     return ChatSubmitted(
         id=id_, room=room, client_id=client_id, user=ADA, text=text, reply_to=reply_to, at=now_ms(),
@@ -54,7 +56,9 @@ def submission(asker: Asker, room: str, client_id: str, text: str, reply_to: str
     )  # fmt: skip
 
 
-async def say(asker: Asker, room: str, client_id: str, text: str, reply_to: str | None = None) -> CommandReply:
+async def say(
+    asker: Asker, room: str, client_id: str, text: str, reply_to: str | None = None
+) -> CommandReply:
     submitted = submission(asker, room, client_id, text, reply_to)
     return await asker.ask(CHAT_SUBMIT, submitted, submitted.id, room)  # type: ignore[arg-type]
 
@@ -111,7 +115,10 @@ async def test_a_resend_is_the_same_message(
 
         assert first.message == again.message
         await until(heard, 2)
-        assert [event.root.message.text for event in heard if event.root.type == "chat"] == ["hello", "the end"]
+        assert [event.root.message.text for event in heard if event.root.type == "chat"] == [
+            "hello",
+            "the end",
+        ]
         query = "SELECT count(*) FROM messages WHERE room = 'resend'"
         assert await count_rows(module_postgres_dsn, query) == 2
 
@@ -193,7 +200,11 @@ async def test_a_danmaku_flies_once(workers: Workers, nats_url: str) -> None:
 
         await asker.bus.nc.subscribe("out.danmaku.fly", cb=on_danmaku)
         replies = []
-        for client_id, text, color in (("c1", "wow\nwow", "#FF0000"), ("c1", "wow\nwow", "#FF0000"), ("c2", "x", "red")):
+        for client_id, text, color in (
+            ("c1", "wow\nwow", "#FF0000"),
+            ("c1", "wow\nwow", "#FF0000"),
+            ("c2", "x", "red"),
+        ):
             id_ = f"s{next(_ids)}"
             submitted = DanmakuSubmitted(
                 id=id_, room="fly", client_id=client_id, user=ADA, text=text, color=color, at=now_ms(),

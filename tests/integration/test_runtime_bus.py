@@ -76,15 +76,17 @@ async def test_everything_declared_is_there_and_a_second_time_changes_nothing(bu
     for spec in (*STREAMS, *BUCKETS):
         wanted = spec.config()
         answer = await bus.request_api(f"STREAM.INFO.{wanted['name']}")
-        assert {key: answer["config"].get(key) for key in ("subjects", "storage", "max_age", "max_bytes")} == {
-            key: wanted[key] for key in ("subjects", "storage", "max_age", "max_bytes")
-        }
+        assert {
+            key: answer["config"].get(key) for key in ("subjects", "storage", "max_age", "max_bytes")
+        } == {key: wanted[key] for key in ("subjects", "storage", "max_age", "max_bytes")}
     for consumer in CONSUMERS:
         answer = await bus.request_api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
         assert answer["config"]["max_deliver"] == consumer.max_deliver
 
 
-async def test_processes_that_start_together_all_find_a_bus(nats_server: RunningServer, nats_url: str) -> None:
+async def test_processes_that_start_together_all_find_a_bus(
+    nats_server: RunningServer, nats_url: str
+) -> None:
     """Eight processes create the same missing streams at once, and none of them fails."""
     buses = [await connect(nats_url, Metrics(), name=f"p{n}") for n in range(8)]
     try:
@@ -95,7 +97,9 @@ async def test_processes_that_start_together_all_find_a_bus(nats_server: Running
 
         made = await asyncio.gather(*(one.create_missing() for one in buses))
 
-        assert {name for names in made for name in names} == {s.config()["name"] for s in (*STREAMS, *BUCKETS)}
+        assert {name for names in made for name in names} == {
+            s.config()["name"] for s in (*STREAMS, *BUCKETS)
+        }
     finally:
         for one in buses:
             await one.nc.close()
@@ -161,7 +165,9 @@ async def test_a_failing_message_is_tried_again_later_and_then_set_aside(bus: Bu
     assert passed == ["passes"]
     rendered = metrics.render().decode()
     for outcome in ("ok", "retried", "failed"):
-        assert f'matinee_handled_total{{outcome="{outcome}",subject="danmaku.submit.{{room}}"}} 1.0' in rendered
+        assert (
+            f'matinee_handled_total{{outcome="{outcome}",subject="danmaku.submit.{{room}}"}} 1.0' in rendered
+        )
 
 
 async def test_a_message_whose_worker_died_each_time_is_set_aside(bus: Bus) -> None:

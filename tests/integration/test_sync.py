@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -40,12 +39,15 @@ def workers(
 async def command(asker: Asker, room: str, action: PlaybackAction, **fields: object) -> CommandReply:
     id_ = f"c{next(_ids)}"
     request = PlaybackRequested.model_validate(
-        {"id": id_, "room": room, "action": action, "by": ADA, "reply_subject": asker.reply_subject(id_)} | fields
+        {"id": id_, "room": room, "action": action, "by": ADA, "reply_subject": asker.reply_subject(id_)}
+        | fields
     )
     return await asker.ask(ROOM_COMMAND, request, id_, room)  # type: ignore[arg-type]
 
 
-async def state_until(asker: Asker, room: str, item: str | None, *, playing: bool, within: float) -> PlaybackChanged:
+async def state_until(
+    asker: Asker, room: str, item: str | None, *, playing: bool, within: float
+) -> PlaybackChanged:
     """The room's state once it is so; the test fails when it does not become so in time."""
     bucket = Bucket(asker.bus.js, ROOMS)
     give_up = time.monotonic() + within
@@ -73,10 +75,18 @@ async def test_commands_become_one_agreed_state(
 
         states = [reply.state for reply in replies]
         assert [state.revision for state in states if state] == [1, 2, 3, 4]
-        assert states[0] and (states[0].item, states[0].playing, states[0].position) == ("agreed-a", False, 0.0)
-        assert states[1] and states[1].playing
-        assert states[2] and states[2].position == 60.0
-        assert states[3] and not states[3].playing
+        assert states[0]
+        assert (states[0].item, states[0].playing, states[0].position) == (
+            "agreed-a",
+            False,
+            0.0,
+        )
+        assert states[1]
+        assert states[1].playing
+        assert states[2]
+        assert states[2].position == 60.0
+        assert states[3]
+        assert not states[3].playing
 
 
 async def test_a_stale_command_is_a_conflict_with_the_state(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
+from bus_schemas.errors import ErrorCode
 from bus_schemas.messages.room import CommandReply, PlaybackAction, PlaybackChanged, PlaybackRequested
 from bus_schemas.messages.shapes import PlaybackState
 from runtime.logs import get_logger
@@ -140,7 +141,7 @@ class Commands:
             if held.change is not None:
                 await self._settle(request.room, held.change, request.rtt_ms)
             return
-        state = _playback(held.change).state()
+        state = _playback(held.change).state() if refusal.code is ErrorCode.CONFLICT else None
         reply = CommandReply(id=request.id, ok=False, code=refusal.code, detail=refusal.detail, state=state)
         await self._answer(request.reply_subject, reply)
 
