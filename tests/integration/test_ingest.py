@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import av
 import pytest
+from nats.aio.msg import Msg
 
 from bus_schemas.messages.live import (
     LiveEvent,
@@ -105,37 +106,37 @@ async def until(check: Callable[[], object], within: float = WITHIN) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-async def ingest(nats_url: str) -> AsyncIterator[Ingest]:
-    settings = Settings.model_validate(
-        {
-            "nats_url": nats_url,
-            "ingest": {
-                "rtmp_port": 0,
-                "handshake_timeout_s": 1.0,
-                "idle_timeout_s": 2.0,
-                "statistics_s": 0.5,
-            },
-        }
-    )
+@contextlib.asynccontextmanager
+async def running(nats_url: str, node: str) -> AsyncIterator[Ingest]:
+    """A worker with short deadlines, and a check that none of its tasks died."""
+    deadlines = {"rtmp_port": 0, "handshake_timeout_s": 1.0, "idle_timeout_s": 2.0, "statistics_s": 0.5}
+    settings = Settings.model_validate({"nats_url": nats_url, "ingest": deadlines})
     metrics = Metrics()
-    bus = await connect(nats_url, metrics, name="test-ingest")
+    bus = await connect(nats_url, metrics, name=f"ingest-{node}")
     await bus.create_missing()
+    failed: list[str] = []
     tasks = Tasks(metrics)
-    context = Context("ingest", "n1", settings, bus, tasks, metrics, Health(), {})
+    context = Context("ingest", node, settings, bus, tasks, metrics, Health(), {})
     async with make_app(context):
-        running = Ingest(bus, metrics, int(context.addresses["rtmp"].rpartition(":")[2]))
+        worker = Ingest(bus, metrics, int(context.addresses["rtmp"].rpartition(":")[2]))
 
-        async def collect(message: object) -> None:
-            running.messages.append((message.subject, message.data))  # type: ignore[attr-defined]
+        async def collect(message: Msg) -> None:
+            worker.messages.append((message.subject, message.data))
 
         await bus.nc.subscribe("live.tags.*.*", cb=collect)
-        yield running
+        yield worker
     await tasks.cancel()
     await bus.nc.close()
-    assert running.counted("matinee_tasks_failed_total", task="delivery") == 0
-    assert running.counted("matinee_tasks_failed_total", task="publication") == 0
-    assert running.counted("matinee_tasks_failed_total", task="describe") == 0
+    for family in metrics.registry.collect():
+        if family.name == "matinee_tasks_failed":
+            failed = [str(sample.labels) for sample in family.samples if sample.name.endswith("_total")]
+    assert failed == []
+
+
+@pytest.fixture
+async def ingest(nats_url: str) -> AsyncIterator[Ingest]:
+    async with running(nats_url, "n1") as worker:
+        yield worker
 
 
 async def start_libavformat(url: str, seconds: float, *options: str) -> asyncio.subprocess.Process:
@@ -351,6 +352,24 @@ async def test_bad_input_closes_its_own_connection_only(ingest: Ingest, sent: by
     await good.close()
 
 
+async def test_a_message_of_12_mb_within_a_publish_is_refused_in_words(ingest: Ingest) -> None:
+    """Its header is enough: the publisher is told, closed and counted."""
+    stream = fresh_name("s")
+    await ingest.add_key(stream, stream)
+    publisher = await RawPublisher.to(ingest.port)
+    await publisher.publish(stream)
+
+    publisher.writer.write(
+        b"\x06" + bytes(3) + (12 << 20).to_bytes(3, "big") + b"\x09\x01\0\0\0" + bytes(99_999)
+    )
+    took = await publisher.read_to_end()
+
+    assert took < 1.0
+    assert b"a message of 12582912 bytes, at most 8388608" in publisher.answers
+    assert ingest.counted("matinee_ingest_closed_total", reason="protocol") == 1
+    await publisher.close()
+
+
 async def test_a_second_publisher_with_the_same_key_takes_over(ingest: Ingest) -> None:
     """The newest wins under a later epoch, the old one is told within a second; the timeline goes on."""
     stream = fresh_name("s")
@@ -437,6 +456,35 @@ async def test_a_lost_link_says_nothing_and_its_return_goes_on(ingest: Ingest) -
     assert headers[2].epoch > headers[0].epoch
     assert headers[2].dts_ms >= headers[1].dts_ms + 100
     assert headers[2].generation == headers[0].generation
+
+
+async def test_a_worker_that_stops_leaves_its_streams_to_another(ingest: Ingest, nats_url: str) -> None:
+    """Its publishers are closed without END, the claim is free, and the next worker goes on with the timeline."""
+    stream = fresh_name("s")
+    await ingest.add_key(stream, stream)
+    async with running(nats_url, "n2") as leaving:
+        publisher = await RawPublisher.to(leaving.port)
+        await publisher.publish(stream)
+        publisher.send_headers()
+        publisher.send_frame(key_frame(), 0)
+        await until(lambda: ingest.of(stream))
+    took = await publisher.read_to_end()
+    claim = await Bucket(ingest.bus.js, PUBLISHERS).get(stream)
+
+    again = await RawPublisher.to(ingest.port)
+    await again.publish(stream)
+    again.send_headers()
+    again.send_frame(key_frame(), 0)
+    await until(lambda: len(ingest.of(stream)) == 2)
+
+    (first, _), (second, _) = ingest.of(stream)
+    assert took < 1.0
+    assert claim is None
+    assert second.flags == TagFlags.KEY | TagFlags.HEADER
+    assert second.epoch > first.epoch
+    assert second.dts_ms >= first.dts_ms + 100
+    await publisher.close()
+    await again.close()
 
 
 async def test_a_kick_ends_the_stream(ingest: Ingest) -> None:

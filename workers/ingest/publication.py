@@ -254,7 +254,7 @@ class Publication:
                 if now_ms() - self._last_statistics >= self._around.statistics_s * 1_000:
                     await self._measure()
             except BUS_FAULTS as error:
-                log.warning("beat not taken", stream=self.stream, error=repr(error))
+                log.debug("beat not taken", stream=self.stream, error=repr(error))
 
     def _totals(self) -> _Told:
         packer = self._packer

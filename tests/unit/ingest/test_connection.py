@@ -304,6 +304,18 @@ def test_media_before_our_answer_is_dropped() -> None:
     assert connection.ignored == 1
 
 
+def test_a_stranger_gets_little_memory() -> None:
+    """Before a publish is accepted a message has at most 64 KB; afterwards 8 MB."""
+    big = b"\x04" + bytes(3) + (1 << 20).to_bytes(3, "big") + b"\x09\x01\0\0\0"
+    stranger = Connection(nonce=b"n")
+    feed(stranger, HANDSHAKE)
+
+    with pytest.raises(RemoteProtocolError, match="1048576 bytes, at most 65536"):
+        stranger.receive_data(big)
+
+    assert feed(publishing(), big) == []
+
+
 def test_a_nonce_is_needed() -> None:
     """An empty one is our fault."""
     with pytest.raises(LocalProtocolError):

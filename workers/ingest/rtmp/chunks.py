@@ -74,6 +74,8 @@ class ChunkReader:
         self._streams: dict[int, _ChunkStream] = {}
         self._chunk_size = DEFAULT_CHUNK_SIZE
         self._unfinished = 0
+        self.max_message = MAX_MESSAGE_SIZE
+        """Bytes of one message, as far as this peer is trusted now."""
         self.fault: RemoteProtocolError | None = None
         """What broke the chunk stream, behind the messages given; there is no going on after it."""
 
@@ -128,8 +130,8 @@ class ChunkReader:
                 raise RemoteProtocolError("a new message begins before the last of its chunk stream ended")
             field = int.from_bytes(view[header : header + 3], "big")
             length = int.from_bytes(view[header + 3 : header + 6], "big") if fmt < 2 else state.length
-            if length > MAX_MESSAGE_SIZE:
-                raise RemoteProtocolError(f"a message of {length} bytes, at most {MAX_MESSAGE_SIZE}")
+            if length > self.max_message:
+                raise RemoteProtocolError(f"a message of {length} bytes, at most {self.max_message}")
             extended = None
             if field == _EXTENDED:
                 at += 4

@@ -29,6 +29,8 @@ WINDOW_ACK_SIZE: Final = 2_500_000
 """Bytes the peer may send un-acknowledged, and what we take its window for until it says."""
 OUR_CHUNK_SIZE: Final = 4096
 """Every answer of ours fits one chunk."""
+MAX_MESSAGE_UNKNOWN: Final = 64 << 10
+"""Bytes of one message before a publish is accepted: strangers send commands, and get no memory for more."""
 MAX_STREAMS: Final = 16
 """createStream calls on one connection; an encoder needs one for each publish."""
 
@@ -49,6 +51,7 @@ class Connection:
         self._shake = bytearray()
         self._answered = False
         self._chunks = ChunkReader()
+        self._chunks.max_message = MAX_MESSAGE_UNKNOWN
         self._events: list[Event] = []
         self._writes: list[bytes] = []
         self._app = ""
@@ -105,6 +108,7 @@ class Connection:
         if request.stream_id != self._publish_stream:
             raise LocalProtocolError(f"no publish waits on stream {request.stream_id}")
         self._move(Act.ACCEPT, remote=False)
+        self._chunks.max_message = messages.MAX_MESSAGE_SIZE
         self._send_control(UserControl.STREAM_BEGIN, request.stream_id)
         self._send_status(request.stream_id, "status", "NetStream.Publish.Start", "publishing")
 
