@@ -41,6 +41,7 @@ log = get_logger("ws.presence")
 TICK_S: Final = 0.1
 ANNOUNCE_S: Final = 0.5
 RENEW_S: Final = 10.0
+TELL_S: Final = 1.0
 WATCH_S: Final = 6.0
 """How long after a change a room's differences are looked at."""
 
@@ -79,7 +80,9 @@ class Attendance:
     roster: Roster
     users: dict[str, LocalUser] = field(default_factory=dict)
     subscription: Subscription | None = None
-    loaded: bool = False
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    """The others' entries were read."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     dirty: bool = True
     written: float = 0.0
     watch_until: float = 0.0
@@ -143,6 +146,20 @@ class PresenceBoard:
         local.attendees.add(attendee)
         self._changed(attendance)
 
+    async def tell(self, room: str) -> None:
+        """Return once the other gateways can know who is here; those who wait together are told of together."""
+        attendance = self._rooms.get(room)
+        if attendance is None:
+            return
+        try:
+            async with asyncio.timeout(TELL_S):
+                await attendance.loaded.wait()
+                async with attendance.writing:
+                    if attendance.dirty:
+                        await self._write(attendance, self._loop_time())
+        except AWAY as exc:
+            log.warning("presence is told later", room=room, error=repr(exc))
+
     def exit(self, room: str, attendee: Attendee) -> None:
         """A socket left the room."""
         attendance = self._rooms.get(room)
@@ -191,14 +208,20 @@ class PresenceBoard:
         """The roster of any room, read from the bucket if it is not followed here; raises nats' errors."""
         attendance = self._rooms.get(room)
         found = self.here(room)
-        if found is not None and attendance is not None and attendance.loaded:
+        if found is not None and attendance is not None and attendance.loaded.is_set():
             return found
         now = self._loop_time()
         found = Roster(self._node)
         found.begin(await self._read(room), now)
-        if attendance is not None:
-            found.hear(attendance.presence(now_ms()), now)
+        found.hear(self._own(room), now)
         return found
+
+    def _own(self, room: str) -> Presence:
+        """This gateway's entry as it would be now."""
+        attendance = self._rooms.get(room)
+        if attendance is not None:
+            return attendance.presence(now_ms())
+        return Presence(room=room, gateway=self._node, at=now_ms())
 
     def attendees(self, room: str, user: str) -> list[Attendee]:
         """The user's sockets in the room here."""
@@ -225,7 +248,7 @@ class PresenceBoard:
             for attendance in list(self._rooms.values()):
                 try:
                     await self._write_if_due(attendance, now)
-                    if announcing and attendance.loaded:
+                    if announcing and attendance.loaded.is_set():
                         await self._announce(attendance, now)
                 except AWAY as exc:
                     log.warning("presence waits for the bus", room=attendance.channel.room, error=repr(exc))
@@ -248,26 +271,25 @@ class PresenceBoard:
         async def on_entry(message: Msg) -> None:
             self._heard_entry(attendance, message)
 
-        while self._rooms.get(room) is attendance and not attendance.loaded:
+        while self._rooms.get(room) is attendance and not attendance.loaded.is_set():
             try:
                 if attendance.subscription is None:
                     subject = f"$KV.{PRESENCE.name}.{room}.*"
                     attendance.subscription = await self._bus.nc.subscribe(subject, cb=on_entry)
                     await self._bus.nc.flush()
                 attendance.roster.begin(await self._read(room), self._loop_time())
-                attendance.loaded = True
+                attendance.loaded.set()
                 self._changed(attendance)
             except AWAY as exc:
                 log.warning("presence is not read yet", room=room, error=repr(exc))
                 await asyncio.sleep(ANNOUNCE_S)
 
     async def _read(self, room: str) -> list[Presence]:
-        """The others' entries, as the bucket has them."""
+        """All entries, as the bucket has them. One of our own is what a process of our name left when it died."""
         stored = await direct.last_of_each(self._bus, PRESENCE.stream, f"$KV.{PRESENCE.name}.{room}.*")
         found = []
         for message in stored:
-            gateway = message.subject.rpartition(".")[2]
-            if message.data and gateway != self._node:
+            if message.data:
                 try:
                     found.append(Presence.model_validate_json(message.data))
                 except ValidationError as exc:
@@ -290,8 +312,12 @@ class PresenceBoard:
         attendance.watch_until = now + WATCH_S
 
     async def _write_if_due(self, attendance: Attendance, now: float) -> None:
-        if not attendance.dirty and now - attendance.written < RENEW_S:
+        if not attendance.loaded.is_set() or (not attendance.dirty and now - attendance.written < RENEW_S):
             return
+        async with attendance.writing:
+            await self._write(attendance, now)
+
+    async def _write(self, attendance: Attendance, now: float) -> None:
         presence = attendance.presence(now_ms())
         attendance.roster.hear(presence, now)
         attendance.dirty = False

@@ -63,9 +63,16 @@ class Roster:
     _told_count: int = -1
 
     def begin(self, presences: list[Presence], now: float) -> None:
-        """Take the entries there were before: whoever is in them is taken for announced."""
+        """Take the entries there were before: whoever is in them is taken for announced.
+
+        An entry of our own name was left by a process that died: whoever does not come back was ours.
+        """
         for presence in presences:
-            self.hear(presence, now)
+            if presence.gateway != self.node:
+                self.hear(presence, now)
+        for presence in presences:
+            for member in presence.members:
+                self._holders.setdefault(member.user.id, presence.gateway)
         self.announced = {member.user.id: member.user for one in presences for member in one.members}
 
     def hear(self, presence: Presence, now: float) -> None:

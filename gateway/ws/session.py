@@ -277,6 +277,7 @@ class Session:
         self.seats[room] = seat
         self.parts.presence.enter(room, seat)
         try:
+            await self.parts.presence.tell(room)
             resumed = (
                 frame.after is not None
                 and frame.epoch is not None
