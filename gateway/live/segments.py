@@ -107,7 +107,8 @@ class SegmentIndex:
         if header.flags & PartFlags.END:
             self._end()
             return True
-        follows = place in (self._next, (self._next[0] + 1, 0))
+        # A new segment also ends an open one whose last part could not be marked.
+        follows = place == self._next or (self._next[1] and place == (self._next[0] + 1, 0))
         if not follows or not self.segments:
             if header.part:
                 return False  # in the middle of a segment whose beginning is gone
