@@ -102,7 +102,7 @@ class Stage:
         """Collect, for ever, what PARTS stores: a plain subscription would see refused parts too."""
         subject = HLS_PART.at(stream=self.stream, rendition="source")
         created, sequence = "", 0
-        while True:
+        while not self.bus.nc.is_closed:
             with contextlib.suppress(NatsError, APIError, TimeoutError):
                 now = await self.bus.stream_created(PARTS.name)
                 if now != created:
@@ -174,8 +174,8 @@ async def stage(nats_url: str) -> AsyncIterator[Stage]:
     tasks = Tasks(Metrics())
     tasks.spawn("listen", made.listen())
     yield made
-    await tasks.cancel()
     await bus.nc.close()
+    await tasks.cancel()
 
 
 def assert_as_one_worker_made_it(stage: Stage, stream: list[Message]) -> None:

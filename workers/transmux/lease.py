@@ -58,6 +58,8 @@ class Outcome(Enum):
     """A newer job of the stream, or nothing left to do."""
     RACE_LOST = auto()
     """Another worker holds the same job."""
+    RELEASED = auto()
+    """We stop: the job is for another worker, at once."""
     RELOAD = auto()
     """The holder of an older job wrote once more: go on behind his part."""
 
@@ -73,12 +75,14 @@ class Surroundings:
 
 
 class Lease:
-    """A job held by leaving it un-acked. Cancelling `run` gives the job back at once."""
+    """A job held by leaving it un-acked.
+
+    Its tasks look at `_done` as well as at cancellation: on Python 3.11 a timeout around a future that is
+    just being fulfilled can swallow the latter, and a watch that outlived its lease could end the stream.
+    """
 
     def __init__(self, around: Surroundings, job: TransmuxJob, message: Msg) -> None:
         self.job = job
-        self.superseded = False
-        """Set before cancelling: the job is done with, not given back."""
         self._around = around
         self._bus = around.bus
         self._loop = asyncio.get_running_loop()
@@ -90,6 +94,8 @@ class Lease:
         self._reader = LiveReader(self._bus, job.stream, self._on_message)
         self._segmenter = self._new_segmenter(None, None)
         self._done: asyncio.Future[Outcome] = self._loop.create_future()
+        self._stop: Outcome | None = None
+        self._over = False
         self._waiting: deque[Output] = deque()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
@@ -105,17 +111,20 @@ class Lease:
         beating = self._around.tasks.spawn(f"lease-beat:{self.job.stream}", self._beat())
         try:
             outcome = await self._hold()
-        except asyncio.CancelledError:
-            await self._answer(ACK if self.superseded else NAK)
-            raise
         finally:
+            self._over = True
             beating.cancel()
             await self._reader.stop()
         log.info("lease over", stream=self.job.stream, epoch=self.job.epoch, outcome=outcome.name)
         if outcome is Outcome.ENDED:
             await self._tidy()
         if outcome is not Outcome.RACE_LOST:
-            await self._answer(ACK)
+            await self._answer(NAK if outcome is Outcome.RELEASED else ACK)
+
+    def stop(self, outcome: Outcome) -> None:
+        """End with this outcome as soon as may be."""
+        self._stop = outcome
+        self._finish(outcome)
 
     def renew(self, message: Msg) -> None:
         """The same job was delivered once more, to us."""
@@ -130,6 +139,8 @@ class Lease:
     async def _hold(self) -> Outcome:
         outcome = Outcome.RELOAD
         while outcome is Outcome.RELOAD:
+            if self._stop:
+                return self._stop
             try:
                 begun = await self._begin()
             except BUS_FAULTS as exc:
@@ -161,6 +172,8 @@ class Lease:
         self._waiting_bytes = 0
         self._room.set()
         self._done = self._loop.create_future()
+        if self._stop:
+            self._finish(self._stop)
         self._heard_at = self._loop.time()
         job = self.job
         last, init = await self._read_checkpoint()
@@ -260,10 +273,11 @@ class Lease:
     async def _write(self) -> None:
         """Store what was cut, in order; apart from reading, so that a restarted reader cancels no write."""
         parts = self._around.metrics.counter("matinee_transmux_parts_total")
-        while True:
+        done = self._done
+        while not done.done():
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
+            while self._waiting and not done.done():
                 ready = self._waiting[0]
                 try:
                     await self._put(ready)
@@ -301,7 +315,8 @@ class Lease:
             self._done.set_result(outcome)
 
     async def _watch(self) -> None:
-        while True:
+        done = self._done
+        while not done.done():
             await asyncio.sleep(BEAT_S)
             if not self._bus.connected:
                 self._heard_at = self._loop.time()
@@ -354,7 +369,7 @@ class Lease:
             log.warning("an ended stream is not tidy", stream=stream, error=repr(exc))
 
     async def _beat(self) -> None:
-        while True:
+        while not self._over:
             await self._answer(IN_PROGRESS)
             await asyncio.sleep(BEAT_S)
 

@@ -17,7 +17,7 @@ from bus_schemas.subjects import JOBS_TRANSMUX
 from runtime.lifecycle import Context
 from runtime.logs import get_logger
 from runtime.poison import Poison, SetAside
-from workers.transmux.lease import ACK, Lease, Surroundings
+from workers.transmux.lease import ACK, Lease, Outcome, Surroundings
 from workers.transmux.live_reader import BUS_FAULTS
 
 log = get_logger("transmux")
@@ -25,6 +25,7 @@ log = get_logger("transmux")
 PULL_S: Final = 1.0
 """A pull that a restarted server forgot costs a new job so much."""
 RETRY_S: Final = 0.1
+STOP_S: Final = 5.0
 TERMINATE: Final = b"+TERM"
 
 
@@ -41,11 +42,12 @@ class Jobs:
         self._held: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
         self._gauge = context.metrics.gauge("matinee_transmux_jobs")
         self._changed = asyncio.Event()
+        self._draining = False
         self._subscription: JetStreamContext.PullSubscription | None = None
 
     async def pull(self) -> None:
-        """Lease jobs for ever."""
-        while True:
+        """Lease jobs until `drain`."""
+        while not self._draining:
             while len(self._held) >= self._max:
                 self._changed.clear()
                 await self._changed.wait()
@@ -73,14 +75,15 @@ class Jobs:
 
     async def drain(self) -> None:
         """Ask for no more, and give back what is held, so that others take it at once."""
+        self._draining = True
         if self._subscription is not None and not self._bus.nc.is_closed:
             # Before the jobs go back: the server must not hand them to this worker's open pull.
             await self._subscription.unsubscribe()
-        held = [task for _, task in self._held.values()]
-        for task in held:
-            task.cancel()
+        held = list(self._held.values())
+        for lease, _ in held:
+            lease.stop(Outcome.RELEASED)
         if held:
-            await asyncio.wait(held, timeout=5)
+            await asyncio.wait([task for _, task in held], timeout=STOP_S)
 
     async def _take(self, message: Msg) -> None:
         try:
@@ -98,9 +101,8 @@ class Jobs:
             if lease.job.epoch > job.epoch:
                 await self._bus.nc.publish(message.reply, ACK)
                 return
-            lease.superseded = True
-            task.cancel()
-            await asyncio.wait([task], timeout=5)
+            lease.stop(Outcome.SUPERSEDED)
+            await asyncio.wait([task], timeout=STOP_S)
         lease = Lease(self._around, job, message)
         task = self._tasks.spawn(f"lease:{job.stream}", lease.run())
         self._held[job.stream] = (lease, task)
@@ -137,5 +139,4 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         yield
     finally:
         pulling.cancel()
-        await asyncio.wait([pulling], timeout=2)
         await jobs.drain()
