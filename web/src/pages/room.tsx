@@ -2,7 +2,6 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { session } from "../net/account";
-import { api } from "../net/api";
 import type { Socket } from "../net/socket";
 import { openSocket } from "../room/room_socket";
 import { RoomStore } from "../room/room_store";
@@ -14,7 +13,7 @@ import { SignIn } from "../ui/sign_in";
 
 export function RoomPage({ id }: { id: string }) {
   const user = session.value?.user.id;
-  if (user === undefined) return <Doorstep id={id} />;
+  if (user === undefined) return <Doorstep />;
   // Another person means another socket: what one may see is not the other's.
   return <Connected key={`${id} ${user}`} id={id} />;
 }
@@ -78,18 +77,13 @@ function Waiting() {
   );
 }
 
-function Doorstep({ id }: { id: string }) {
-  const [name, setName] = useState<string | null>(null);
+function Doorstep() {
   useEffect(() => {
     document.title = "Matinee";
-    api.room(id).then(
-      (room) => setName(room.name),
-      () => undefined,
-    );
-  }, [id]);
+  }, []);
   return (
     <Outside>
-      <h1>{name ?? "You are invited"}</h1>
+      <h1>You are invited</h1>
       <p class="muted">Tell the others who you are, and come in.</p>
       <SignIn />
     </Outside>

@@ -164,7 +164,7 @@ function Time({ store, engine, actions }: Pick<Props, "store" | "engine" | "acti
     return (
       <button
         type="button"
-        class={`live-chip${atEdge ? " now" : ""}`}
+        class={`live-chip${atEdge ? " at-edge" : ""}`}
         disabled={atEdge || !actions.mayPlay}
         onClick={() => actions.goLive()}
         title={atEdge ? "At the live moment" : "Back to the live moment"}

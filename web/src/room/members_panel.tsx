@@ -1,5 +1,6 @@
 /** Who is here, and how well each keeps to the room. */
 
+import { useEffect } from "preact/hooks";
 import type { Member } from "../contract";
 import { drift, driftGrade } from "../format";
 import { api } from "../net/api";
@@ -12,8 +13,17 @@ import type { RoomStore } from "./room_store";
 const ROLES: Record<Member["role"], string> = { creator: "Host", admin: "Admin", member: "", guest: "Guest" };
 const RANK: Record<Member["role"], number> = { creator: 0, admin: 1, member: 2, guest: 3 };
 
+const REFRESH_MS = 5_000;
+
 export function MembersPanel({ store, onInvite }: { store: RoomStore; onInvite: () => void }) {
-  if (!store.can("VIEW_MEMBER_LIST")) {
+  const visible = store.can("VIEW_MEMBER_LIST");
+  useEffect(() => {
+    if (!visible) return;
+    void store.refreshMembers();
+    const timer = setInterval(() => void store.refreshMembers(), REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [store, visible]);
+  if (!visible) {
     return (
       <div class="panel">
         <div class="empty">
@@ -60,7 +70,7 @@ export function MembersPanel({ store, onInvite }: { store: RoomStore; onInvite: 
 function Row({ store, member }: { store: RoomStore; member: Member }) {
   const me = member.user.id === store.you.value?.user?.id;
   const { sync } = member;
-  const off = sync?.drift_ms;
+  const off = me ? store.ownDrift.value : sync?.drift_ms;
   const kick = () => {
     api.kick(store.id, member.user.id).catch((error: unknown) => toast(sentenceOf(error), "error"));
   };

@@ -29,6 +29,7 @@ export function startReporting(store: RoomStore, socket: Socket, engine: SyncEng
   let buffering = false;
   const stop = effect(() => {
     const now = engine.status.value.buffering;
+    store.ownDrift.value = engine.free.value ? null : engine.status.value.driftMs;
     if (now !== buffering) {
       buffering = now;
       report();

@@ -61,6 +61,8 @@ export class RoomStore implements RoomListener {
   readonly tokens = signal<ReadonlyMap<string, string>>(new Map());
   /** The last thing somebody did, shown over the picture for a moment. */
   readonly told = signal<{ id: number; text: string } | null>(null);
+  /** Our own drift, ms, as it is right now. */
+  readonly ownDrift = signal<number | null>(null);
   readonly earlierChat = signal<"more" | "loading" | "none">("none");
 
   readonly current: ReadonlySignal<Item | null> = computed(() => {
@@ -254,6 +256,18 @@ export class RoomStore implements RoomListener {
       this.room.value = await api.room(this.id);
     } catch {
       // Without it the page has no name for the room, which does no harm.
+    }
+  }
+
+  /** How well each member keeps to the room, asked for while somebody looks at the list. */
+  async refreshMembers(): Promise<void> {
+    try {
+      const { items } = await api.members(this.id);
+      const next = new Map(this.members.peek());
+      for (const member of items) next.set(member.user.id, member);
+      this.members.value = next;
+    } catch {
+      // The list stays as the events left it; the next look comes soon.
     }
   }
 

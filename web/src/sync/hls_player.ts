@@ -29,6 +29,7 @@ export class HlsPlayer implements Player {
     private readonly events: PlayerEvents,
   ) {
     this.token = source.token;
+    if (source.live) video.addEventListener("ended", this.onEnded);
     this.open();
   }
 
@@ -76,6 +77,7 @@ export class HlsPlayer implements Player {
 
   destroy(): void {
     clearTimeout(this.timer);
+    this.video.removeEventListener("ended", this.onEnded);
     this.hls?.destroy();
     this.hls = null;
     emptyVideo(this.video);
@@ -110,7 +112,14 @@ export class HlsPlayer implements Player {
     this.hls?.destroy();
     const hls = new Hls(this.config());
     this.hls = hls;
-    hls.on(Events.LEVEL_LOADED, () => this.events.loaded());
+    let fresh = true;
+    hls.on(Events.LEVEL_LOADED, (_event, { details }) => {
+      if (this.hls !== hls) return;
+      // What has ended before we came is over: the next one is waited for.
+      if (this.source.live && !details.live && fresh) this.onEnded();
+      else this.events.loaded();
+      fresh = false;
+    });
     hls.on(Events.ERROR, (_event, data) => {
       if (!data.fatal || this.hls !== hls) return;
       if (data.type === ErrorTypes.MEDIA_ERROR && this.recovered < 2) {
@@ -126,14 +135,23 @@ export class HlsPlayer implements Player {
 
   private fail(type: ErrorTypes, status: number | undefined): void {
     const failure = describe(type, status, this.source.live);
-    if (failure.retrying) {
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => {
-        this.timer = undefined;
-        this.open();
-      }, RETRY_MS);
-    }
+    if (failure.retrying) this.openLater();
     this.events.failed(failure);
+  }
+
+  private readonly onEnded = () => {
+    this.hls?.destroy();
+    this.hls = null;
+    this.openLater();
+    this.events.failed({ detail: "The stream has ended. Waiting for it to come back.", retrying: true });
+  };
+
+  private openLater(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.open();
+    }, RETRY_MS);
   }
 }
 
