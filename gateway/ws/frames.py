@@ -70,7 +70,12 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 _WANTED: Final = {"seek": "position", "rate": "rate", "select": "item", "mode": "mode"}
-_PLAIN_OR_NUMBER: Final = frozenset({"id", "epoch"})
+_CHOICES: Final = {
+    "id": f"a string of 1 to {FRAME_ID_MAX} characters, or a whole number",
+    "epoch": f"a string of 1 to {FRAME_ID_MAX} characters, or a whole number",
+    "t0": "a finite number",
+}
+"""Fields of several types: one sentence, where pydantic has one for each."""
 
 
 class ClientFrame(BaseModel):
@@ -227,8 +232,8 @@ def _detail(error: ErrorDetails) -> dict[str, str]:
     path = [str(step) for step in error["loc"]]
     if path and path[0] in FRAME_TYPES:
         path = path[1:]
-    if path and path[0] in _PLAIN_OR_NUMBER:
-        return {"path": path[0], "detail": f"a string of 1 to {FRAME_ID_MAX} characters, or a whole number"}
+    if path and path[0] in _CHOICES:
+        return {"path": path[0], "detail": _CHOICES[path[0]]}
     return {"path": ".".join(path), "detail": error["msg"]}
 
 
