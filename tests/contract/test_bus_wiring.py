@@ -42,9 +42,9 @@ BY_RUNTIME = {
         for kind in ("sync", "chat")
         for subject in (DLQ, DELIVERIES_EXHAUSTED)
     },
-    ("transmux", DLQ.template): "a job is never set aside by its worker, but by the advisory",
     ("ops", DLQ.template): "read by an operator with the tools of NATS",
-    ("gateway", DLQ.template): "what its own consumer cannot read",
+    ("gateway", DLQ.template): "written by runtime.poison",
+    ("transmux", DLQ.template): "written by runtime.poison",
     ("gateway", LIVE_TAGS_DELTA.template): "read with LIVE_TAGS_KEY, in one subscription",
 }
 """Declared, and no file of the room itself names it: why."""
