@@ -24,6 +24,8 @@ log = get_logger("bus")
 RECONNECT_WAIT_S: Final = 0.1
 CONNECT_DEADLINE_S: Final = 30.0
 API_TIMEOUT_S: Final = 5.0
+ERROR_EVERY_S: Final = 5.0
+RESTORE_ATTEMPT_S: Final = 1.0
 PENDING_BYTES: Final = 16 << 20
 """What the client holds while the server is away: some seconds of a worker's media; beyond it a
 publish raises, and the caller's own policy decides."""
@@ -134,8 +136,14 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
     connected = metrics.gauge("matinee_bus_connected")
     holder: list[Bus] = []
 
+    said_at = -ERROR_EVERY_S
+
     async def on_error(exc: Exception) -> None:
-        log.warning("bus error", error=repr(exc))
+        nonlocal said_at
+        # Each attempt to reconnect is one: ten a second while the server is away.
+        if loop.time() - said_at >= ERROR_EVERY_S:
+            said_at = loop.time()
+            log.warning("bus error", error=repr(exc))
 
     async def on_disconnect() -> None:
         connected.set(0)
@@ -153,7 +161,7 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
     deadline = loop.time() + CONNECT_DEADLINE_S
     while True:
         try:
-            nc = await nats.connect(
+            connecting = nats.connect(
                 url,
                 name=name,
                 allow_reconnect=True,
@@ -167,6 +175,8 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
                 disconnected_cb=on_disconnect,
                 reconnected_cb=on_reconnect,
             )
+            # The client itself would go on for ever: it is told never to give a lost connection up.
+            nc = await asyncio.wait_for(connecting, max(0.1, deadline - loop.time()))
             break
         except (OSError, NatsError, asyncio.TimeoutError) as exc:
             if loop.time() > deadline:
@@ -185,7 +195,9 @@ async def _after_reconnect(bus: Bus) -> None:
     """Memory streams vanish with their server: make them again, then tell those who use them."""
     for attempt in range(50):
         try:
-            await bus.create_missing()
+            # a request sent while the server is still starting may vanish: do not wait it out
+            async with asyncio.timeout(RESTORE_ATTEMPT_S):
+                await bus.create_missing()
             break
         except (NatsError, APIError, asyncio.TimeoutError) as exc:
             if attempt % 10 == 0:

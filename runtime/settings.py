@@ -152,10 +152,6 @@ class TransmuxSettings(Section):
 
     max_jobs: int = Field(default=50, ge=1)
     """Streams one worker packages."""
-    part_target_ms: int = Field(default=210, ge=100, le=1_000)
-    """PART-TARGET."""
-    segment_ms: int = Field(default=2_000, ge=1_000, le=10_000)
-    """A segment ends at the first key frame after this."""
     grace_s: float = Field(default=15, ge=1)
     """A lost publisher's stream is ended after this silence."""
 
