@@ -38,6 +38,7 @@ from gateway.db.accounts import Accounts
 from gateway.db.audit import Audit
 from gateway.db.members import Members
 from gateway.db.playlist import Playlist
+from gateway.db.queries import DATABASE_FAILURES
 from gateway.db.rooms import Rooms
 from gateway.db.streams import Streams
 from gateway.http.problems import make_edge, on_prepare
@@ -202,7 +203,7 @@ async def _follow_keys(keys: Keys) -> None:
         await asyncio.sleep(RELOAD_S)
         try:
             await keys.reload()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        except DATABASE_FAILURES as exc:
             log.warning("signing keys not read again", error=repr(exc))
 
 
@@ -214,7 +215,7 @@ async def _clean_up(services: Services) -> None:
         try:
             await services.accounts.remove_expired_refresh(services.pool, now_ms())
             await services.accounts.remove_guests(services.pool, guests_before)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        except DATABASE_FAILURES as exc:
             log.warning("clean-up put off", error=repr(exc))
 
 
@@ -227,6 +228,6 @@ async def _probe_database(services: Services) -> None:
             async with asyncio.timeout(2):
                 await services.pool.fetchval("SELECT 1")
             fault.clear()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        except DATABASE_FAILURES as exc:
             fault[:] = [f"PostgreSQL does not answer ({type(exc).__name__})"]
         await asyncio.sleep(PROBE_S)

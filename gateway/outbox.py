@@ -11,7 +11,6 @@ import asyncio
 import uuid
 from typing import Final, TypeVar
 
-import asyncpg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 from pydantic import BaseModel
@@ -28,7 +27,7 @@ from bus_schemas.messages.room import (
     StreamStatusChanged,
 )
 from bus_schemas.subjects import ROOM_EVENT, Subject
-from gateway.db.queries import Connection, load
+from gateway.db.queries import DATABASE_FAILURES, Connection, load
 from runtime import trace
 from runtime.bus import Bus
 from runtime.emit import MSG_ID, STREAM
@@ -97,9 +96,7 @@ class Outbox:
                 async with asyncio.timeout(RELAY_DEADLINE_S):
                     while await self.relay_batch() == BATCH:
                         pass
-            except (
-                NatsError, APIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError
-            ) as exc:  # fmt: skip
+            except (NatsError, APIError, *DATABASE_FAILURES) as exc:  # fmt: skip
                 log.warning("outbox waits", error=repr(exc))
                 await asyncio.sleep(RETRY_S)
                 self._kicked.set()

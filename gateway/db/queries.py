@@ -20,6 +20,15 @@ else:
     Connection = asyncpg.Connection
     Queryable = asyncpg.Connection
 
+DATABASE_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""What work in the background survives; asyncpg's internal error comes from a connection dying under it."""
+
 FOLDER: Final = Path(__file__).resolve().parent
 
 

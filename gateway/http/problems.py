@@ -33,6 +33,7 @@ _REQUEST_ID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 AWAY: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.QueryCanceledError,

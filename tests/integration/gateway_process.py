@@ -1,5 +1,6 @@
 """Gateways as real processes on real servers, and clients that speak to them over HTTP."""
 
+import io
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ READY_WITHIN = 20.0
 
 
 class GatewayProcess:
-    """One `python -m gateway` on free ports; `http` is its base address."""
+    """One `python -m gateway` on free ports; `http` is the shared port, `own` its own."""
 
     def __init__(self, log: Path, *, nats: str, postgres: str, redis: str, **settings: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MATINEE_")}
@@ -43,6 +44,7 @@ class GatewayProcess:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         self.http = ""
+        self.own = ""
 
     def wait_ready(self) -> None:
         """Return once it listens and takes work."""
@@ -53,7 +55,8 @@ class GatewayProcess:
                 raise AssertionError(f"the gateway did not become ready:\n{self.log.read_text()[-4000:]}")
             for line in self.log.read_text().splitlines():
                 if '"event": "ready"' in line:
-                    self.http = f"http://{json.loads(line)['http']}"
+                    ready = json.loads(line)
+                    self.http, self.own = f"http://{ready['http']}", f"http://{ready['own']}"
             time.sleep(0.02)
 
     def stop(self) -> int:
@@ -73,7 +76,7 @@ class Answer:
     """A whole answer."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -137,10 +140,11 @@ class Person:
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
         body = data if data is not None else (None if json_body is None else json.dumps(json_body).encode())
+        stream = None if body is None else io.BytesIO(body)
         async with self.session.request(
-            method, URL(url, encoded=True), data=body, headers=sent, allow_redirects=False
+            method, URL(url, encoded=True), data=stream, headers=sent, allow_redirects=False
         ) as response:
-            answer = Answer(response.status, dict(response.headers), await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
         if self.contract is not None:
             self.contract.check(method, path, answer)
         return answer

@@ -6,7 +6,6 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import asyncpg
 import jwt
