@@ -152,18 +152,11 @@ export const api = {
   rename: (username: string) => call<User>("PATCH", "users/me", { username }),
   changePassword: (old_password: string, new_password: string) =>
     call<unknown>("POST", "users/me/password", { old_password, new_password }),
-  deleteAccount: () => call<void>("DELETE", "users/me"),
 
   createRoom: (draft: RoomDraft) => call<Room>("POST", "rooms", draft),
   rooms: (search?: string) => call<Page<Room>>("GET", `rooms${query({ query: search, limit: 50 })}`),
   myRooms: () => call<Page<Room>>("GET", "rooms/mine"),
   room: (room: string) => call<Room>("GET", `rooms/${seg(room)}`),
-  changeRoom: (
-    room: string,
-    change: { name?: string; password?: string; hidden?: boolean; settings?: RoomSettings },
-  ) => call<Room>("PATCH", `rooms/${seg(room)}`, change),
-  deleteRoom: (room: string) => call<void>("DELETE", `rooms/${seg(room)}`),
-  leave: (room: string) => call<void>("POST", `rooms/${seg(room)}/leave`),
   members: (room: string, after?: string) =>
     call<Page<Member>>("GET", `rooms/${seg(room)}/members${query({ after, limit: 200 })}`),
   kick: (room: string, user: string) => call<void>("DELETE", `rooms/${seg(room)}/members/${seg(user)}`),
@@ -186,7 +179,6 @@ export const api = {
   createRoomStream: (room: string, title?: string) =>
     call<NewStream>("POST", `rooms/${seg(room)}/streams`, title ? { title } : {}),
   stream: (stream: string) => call<StreamInfo>("GET", `streams/${seg(stream)}`),
-  rotateKey: (stream: string) => call<NewStream>("POST", `streams/${seg(stream)}/rotate-key`),
 };
 
 /** The play token in whatever place a stream's description has it. */

@@ -89,10 +89,6 @@ export class Socket {
     if (this.ws?.readyState === WebSocket.OPEN) this.sendJoin(entry);
   }
 
-  leave(room: string): void {
-    if (this.rooms.delete(room)) this.post({ type: "leave", room });
-  }
-
   /** A frame that is answered by `ack` or `error`. */
   request(frame: { type: string } & Record<string, unknown>, resend = false): Promise<AckFrame> {
     const id = randomId(12);

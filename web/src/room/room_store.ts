@@ -89,10 +89,6 @@ export class RoomStore implements RoomListener {
     this.socket.join(this.id, this, password);
   }
 
-  exit(): void {
-    this.socket.leave(this.id);
-  }
-
   can(permission: Permission): boolean {
     return allows(this.you.value?.permissions, permission);
   }

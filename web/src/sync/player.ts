@@ -1,12 +1,5 @@
 /** What the sync engine needs of a player, whatever plays. */
 
-export interface Measurement {
-  /** Seconds on the room's axis. */
-  position: number;
-  /** Local monotonic ms (`performance.now()`) at which that position is shown. */
-  at: number;
-}
-
 export interface LoadFailure {
   /** A sentence for the person in front of it. */
   detail: string;
