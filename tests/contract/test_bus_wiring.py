@@ -177,3 +177,10 @@ def test_every_stream_is_bounded(spec: StreamSpec) -> None:
     """In bytes always; and in time, unless it is a queue or keeps the last of each subject."""
     assert spec.max_bytes > 0
     assert spec.max_age_s > 0 or spec.retention == "workqueue" or spec.per_subject > 0
+
+
+def test_the_architecture_page_names_every_subject() -> None:
+    """The one page a newcomer reads is complete."""
+    page = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
+
+    assert [subject.template for subject in SUBJECTS if f"`{subject.template}`" not in page] == []

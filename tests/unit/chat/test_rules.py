@@ -28,7 +28,8 @@ def test_text_stays_as_typed(text: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "stored"),
     [
-        ("a\x00b\x07c\x1b[31m\x7f\x9f", "abc[31m"), ("one\r\ntwo\rthree\u2028four\x85five", "one\ntwo\nthree\nfour\nfive"),
+        ("a\x00b\x07c\x1b[31m\x7f\x9f", "abc[31m"),
+        ("one\r\ntwo\rthree\u2028four\x85five", "one\ntwo\nthree\nfour\nfive"),
         ("safe\u202egnp.exe\u2066", "safegnp.exe"), ("half \ud83d a pair", "half  a pair"),
     ],
 )  # fmt: skip

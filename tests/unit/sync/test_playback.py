@@ -276,7 +276,7 @@ commands = st.builds(
 
 @given(st.lists(st.tuples(commands, st.integers(0, 200_000)), max_size=12))
 def test_any_commands_lead_to_sound_states(steps: list[tuple[Command, int]]) -> None:
-    """Accepted: one revision more, position and rate in range, start within the lead. Refused: a code and a sentence."""
+    """Accepted: one revision more, all in range, the start within the lead. Refused: a code and a sentence."""
     playback, now = Playback(), NOW
     for command, passed in steps:
         now += passed

@@ -1,0 +1,269 @@
+"""The sync worker behind its real subscribers, without a server."""
+
+import itertools
+
+import pytest
+
+from bus_schemas.messages.room import PlaybackAction, PlaybackRequested
+from bus_schemas.messages.shapes import PlaybackMode, UserRef
+from bus_schemas.streams import SYNC_CONSUMER
+from bus_schemas.subjects import ROOM_COMMAND
+from runtime.broker import BusBroker
+from runtime.metrics import Metrics
+from runtime.settings import SyncSettings
+from tests.bus.twins import (
+    NOW,
+    MemoryDeadlines,
+    MemoryPlaylists,
+    MemoryRooms,
+    Replies,
+    deliver,
+    in_memory,
+    unconnected,
+)
+from workers.sync.autoplay import Entry
+from workers.sync.commands import Commands
+from workers.sync.playback import Lead
+from workers.sync.worker import make_broker
+
+ADA = UserRef(id="u1", username="Ada")
+A, B = Entry("a", position=1, duration=60.0), Entry("b", position=2, duration=30.0)
+
+
+class Sync:
+    """One worker with all it stands on."""
+
+    def __init__(self, *items: Entry) -> None:
+        self.rooms = MemoryRooms()
+        self.playlists = MemoryPlaylists(*items)
+        self.deadlines = MemoryDeadlines()
+        self.replies = Replies()
+        self.metrics = Metrics()
+        self.now = NOW
+        commands = Commands(
+            self.rooms, self.playlists, self.deadlines, self.replies, self.metrics, Lead(), lambda: self.now
+        )
+        self.broker: BusBroker = make_broker(unconnected(), self.metrics, commands, SyncSettings())
+        self._ids = itertools.count(1)
+
+    async def ask(self, action: PlaybackAction, **fields: object) -> PlaybackRequested:
+        """Deliver a command, once."""
+        request = PlaybackRequested.model_validate(
+            {
+                "id": f"c{next(self._ids)}",
+                "room": "r1",
+                "action": action,
+                "by": ADA,
+                "reply_subject": "reply.gw.x",
+            }
+            | fields
+        )
+        await self.deliver(request)
+        return request
+
+    async def deliver(self, request: PlaybackRequested) -> None:
+        """Deliver this very command."""
+        await deliver(self.broker, ROOM_COMMAND, SYNC_CONSUMER, request)
+
+    @property
+    def revision(self) -> int:
+        """The room's revision now."""
+        change = self.rooms.held["r1"].change
+        assert change
+        return change.state.revision
+
+
+async def test_a_command_becomes_one_agreed_state() -> None:
+    """A play command from a gateway comes back as the room's new playback state, by whom it was."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.item, change.state.playing, change.state.at) == ("a", True, NOW + 300)
+    assert (change.by, change.duration, change.commands) == (ADA, 60.0, ("c1", "c2"))
+    assert [(reply.ok, reply.state and reply.state.revision) for reply in sync.replies.given] == [
+        (True, 1),
+        (True, 2),
+    ]
+
+
+async def test_the_same_command_again_is_the_same_answer() -> None:
+    """Nothing is applied twice, and the deadline is set again, in case its writer died before it."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        play = await sync.ask(PlaybackAction.PLAY)
+        sync.deadlines.due.clear()
+
+        await sync.deliver(play)
+
+    assert sync.revision == 2
+    assert sync.replies.given[-1] == sync.replies.given[-2]
+    assert "r1" in sync.deadlines.due
+
+
+async def test_a_lost_race_is_run_again() -> None:
+    """Another worker's command came first: this one is decided anew on top of it."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        before = sync.rooms.held["r1"].change
+        assert before
+        theirs = before.model_copy(
+            update={"state": before.state.model_copy(update={"position": 5.0, "revision": 2})}
+        )
+        sync.rooms.interfere.append(theirs)
+
+        await sync.ask(PlaybackAction.PLAY)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.revision, change.state.position, change.state.playing) == (3, 5.0, True)
+    assert b"matinee_sync_contended_total 1.0" in sync.metrics.render()
+
+
+async def test_a_stale_command_carries_the_state_back() -> None:
+    """The conflict says what is so now."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY, revision=0)
+
+    refused = sync.replies.given[-1]
+    assert (refused.ok, refused.code, sync.revision) == (False, "conflict", 1)
+    assert refused.state
+    assert refused.state.revision == 1
+
+
+async def test_the_deadline_follows_the_state() -> None:
+    """One while it plays towards a known end, at that end; none when it stops."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        assert "r1" not in sync.deadlines.due
+        await sync.ask(PlaybackAction.PLAY)
+        assert sync.deadlines.due["r1"][0] == NOW + 300 + 60_000
+        await sync.ask(PlaybackAction.RATE, rate=2.0)
+        assert sync.deadlines.due["r1"][0] == NOW + 300 + 30_000
+        await sync.ask(PlaybackAction.PAUSE)
+        assert "r1" not in sync.deadlines.due
+
+
+async def test_an_end_leads_on_by_itself() -> None:
+    """The deadline plays the next item, then the last one's stops the room; nobody did it."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        seen = []
+        for _ in range(2):
+            sync.now, deadline = sync.deadlines.due["r1"]
+            await sync.deliver(deadline)
+            change = sync.rooms.held["r1"].change
+            assert change
+            seen.append((change.state.item, change.state.playing, change.state.position, change.by))
+
+    assert seen == [("b", True, 0.0, None), ("b", False, 30.0, None)]
+    assert "r1" not in sync.deadlines.due
+
+
+async def test_a_deadline_that_does_not_fit_changes_nothing() -> None:
+    """It is of an older revision: the one that fits is set again, and the playlist is not read for it."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        _, stale = sync.deadlines.due["r1"]
+        await sync.ask(PlaybackAction.SEEK, position=30)
+        sync.deadlines.due.clear()
+        asked = sync.playlists.asked
+
+        await sync.deliver(stale)
+
+    assert sync.revision == 3
+    assert sync.deadlines.due["r1"][1].revision == 3
+    assert sync.playlists.asked == asked
+
+
+async def test_a_deadline_overtaken_while_it_was_set_is_put_right() -> None:
+    """Another worker paused meanwhile, and took its deadline away before ours was written."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+
+        def paused_elsewhere() -> None:
+            held = sync.rooms.held["r1"]
+            assert held.change
+            state = held.change.state.model_copy(update={"playing": False, "revision": 3})
+            sync.rooms.held["r1"] = type(held)(
+                held.change.model_copy(update={"state": state}), held.revision + 1
+            )
+
+        sync.deadlines.on_set.append(paused_elsewhere)
+        await sync.ask(PlaybackAction.PLAY)
+
+    assert "r1" not in sync.deadlines.due
+
+
+async def test_an_item_that_was_removed_is_followed_by_the_first() -> None:
+    """What plays may go from the playlist; next finds a way on, and selecting it again does not."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="b")
+        sync.playlists.items = [A]
+        await sync.ask(PlaybackAction.SELECT, item="b")
+        await sync.ask(PlaybackAction.NEXT)
+
+    assert [reply.code for reply in sync.replies.given] == [None, "not_found", None]
+    assert sync.replies.given[-1].state
+    assert sync.replies.given[-1].state.item == "a"
+
+
+async def test_a_duration_that_became_known_counts() -> None:
+    """It is looked up when it is missing, so the item ends after all."""
+    sync = Sync(Entry("a", position=1))
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        assert "r1" not in sync.deadlines.due
+        sync.playlists.items = [A]
+        await sync.ask(PlaybackAction.SEEK, position=1_000)
+
+    assert sync.replies.given[-1].state
+    assert sync.replies.given[-1].state.position == 60.0
+
+
+async def test_shuffle_plays_all_once() -> None:
+    """The round is kept with the state, so any worker goes on with it."""
+    items = [Entry(f"i{n}", position=n, duration=1.0) for n in range(6)]
+    sync = Sync(*items)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="i0")
+        await sync.ask(PlaybackAction.MODE, mode=PlaybackMode.SHUFFLE)
+        order = ["i0"]
+        for _ in range(5):
+            await sync.ask(PlaybackAction.NEXT)
+            state = sync.replies.given[-1].state
+            assert state
+            assert state.item
+            order.append(state.item)
+
+    assert sorted(order) == [entry.id for entry in items]
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33])
+async def test_the_last_commands_are_remembered(count: int) -> None:
+    """As many as can be redelivered, and no more."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        for number in range(count):
+            await sync.ask(PlaybackAction.SEEK, position=number)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert len(change.commands) == min(count + 1, 32)
+    assert change.commands[-1] == f"c{count + 1}"
