@@ -132,7 +132,16 @@ async def test_files_of_the_client_are_kept_for_ever_and_nothing_else_is_served(
     icon = await visitor.get("/static/app/icon.svg")
     outside = [
         await visitor.get(f"/static/app/{path}")
-        for path in ("../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "out", "assets", "none", "%00", "x" * 300)
+        for path in (
+            "../secret.txt",
+            "%2e%2e/secret.txt",
+            "..%2fsecret.txt",
+            "out",
+            "assets",
+            "none",
+            "%00",
+            "x" * 300,
+        )
     ]
 
     assert hashed.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -187,7 +196,10 @@ async def test_sign_ins_are_limited_per_address(visitor: Person) -> None:
     """The fifth try in a minute is refused with the time to wait; another address is not."""
     attempt = {"username": "nobody", "password": "guess guess"}
 
-    answers = [await visitor.send("POST", "auth/login", attempt, **{"X-Forwarded-For": "192.0.2.1"}) for _ in range(5)]
+    answers = [
+        await visitor.send("POST", "auth/login", attempt, **{"X-Forwarded-For": "192.0.2.1"})
+        for _ in range(5)
+    ]
     other = await visitor.send("POST", "auth/login", attempt, **{"X-Forwarded-For": "192.0.2.2"})
 
     assert [answer.status for answer in answers] == [401, 401, 401, 401, 429]
@@ -248,7 +260,11 @@ async def test_registration_can_be_closed(
 ) -> None:
     """By setting, and the answer says so."""
     closed = GatewayProcess(
-        tmp_path / "log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_url, AUTH__REGISTRATION="closed"
+        tmp_path / "log",
+        nats=nats_url,
+        postgres=module_postgres_dsn,
+        redis=redis_url,
+        AUTH__REGISTRATION="closed",
     )
     try:
         closed.wait_ready()
@@ -274,7 +290,9 @@ async def test_without_tables_it_says_what_to_do(
     assert "Traceback" not in log.read_text()
 
 
-async def test_a_request_that_is_no_http_costs_nobody_anything(visitor: Person, gateway: GatewayProcess) -> None:
+async def test_a_request_that_is_no_http_costs_nobody_anything(
+    visitor: Person, gateway: GatewayProcess
+) -> None:
     """Garbage on the port is answered 400 or closed; the next request is served."""
     host, port = gateway.http.removeprefix("http://").split(":")
     for garbage in (b"\x03" * 1537, b"GET / HTTP/9.9\r\n\r\n", os.urandom(512) + b"\r\n\r\n"):

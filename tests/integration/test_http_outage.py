@@ -80,7 +80,8 @@ async def test_while_postgres_is_away_it_is_unavailable_and_then_heals(site: Sit
         try:
             began = time.monotonic()
             answers = await asyncio.gather(
-                *(person.get("users/me") for _ in range(10)), *(person.get(f"rooms/{room}") for _ in range(10))
+                *(person.get("users/me") for _ in range(10)),
+                *(person.get(f"rooms/{room}") for _ in range(10)),
             )
             assert time.monotonic() - began < 8
             assert {(answer.status, answer.code) for answer in answers} == {(503, "unavailable")}
@@ -108,7 +109,9 @@ async def test_while_redis_is_away_people_sign_in_and_what_was_revoked_stays_so(
         finally:
             site.redis.start()
         give_up = time.monotonic() + 5
-        while (await (await person.somebody_else().register(f"x{time.monotonic()}")).post("auth/logout")).status != 204:
+        while (
+            await (await person.somebody_else().register(f"x{time.monotonic()}")).post("auth/logout")
+        ).status != 204:
             assert time.monotonic() < give_up
             await asyncio.sleep(0.1)
         assert (await out.get("users/me")).status == 401

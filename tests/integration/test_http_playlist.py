@@ -21,7 +21,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def gateway(
-    tmp_path_factory: pytest.TempPathFactory, nats_url: str, module_postgres_dsn: str, redis_server: RunningServer
+    tmp_path_factory: pytest.TempPathFactory,
+    nats_url: str,
+    module_postgres_dsn: str,
+    redis_server: RunningServer,
 ) -> Iterator[GatewayProcess]:
     """One gateway, limits off but for 30 items a room, shared by the tests of this module."""
     asyncio.run(migrate(module_postgres_dsn))
@@ -69,7 +72,13 @@ async def test_items_are_added_edited_moved_removed_and_cleared(host: Person, na
     assert await titles(host, room) == ["Zwei", "three.mp4"]
     cleared = await host.send("DELETE", f"rooms/{room}/playlist")
 
-    assert (edited.status, moved.status, removed.status, last.status, cleared.status) == (200, 200, 204, 200, 204)
+    assert (edited.status, moved.status, removed.status, last.status, cleared.status) == (
+        200,
+        200,
+        204,
+        200,
+        204,
+    )
     assert (edited.json["duration"], edited.json["url"]) == (90.5, "https://media.example/two.mp4")
     assert (await host.get(f"rooms/{room}/playlist")).json == {"items": [], "next": None, "version": 8}
     client = await nats.connect(nats_url)
@@ -193,7 +202,11 @@ async def test_items_of_other_rooms_and_no_items_are_not_found(host: Person) -> 
     item = await add(host, room, "here")
 
     for where, name in ((other, item), (room, "nothing"), (room, "a.b"), (room, "*")):
-        for method, path, body in (("PATCH", "", {"title": "x"}), ("DELETE", "", None), ("POST", "/move", {})):
+        for method, path, body in (
+            ("PATCH", "", {"title": "x"}),
+            ("DELETE", "", None),
+            ("POST", "/move", {}),
+        ):
             answer = await host.send(method, f"rooms/{where}/playlist/{name}{path}", body)
             assert (answer.status, answer.code) == (404, "not_found")
 

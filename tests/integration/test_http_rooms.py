@@ -23,7 +23,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def gateway(
-    tmp_path_factory: pytest.TempPathFactory, nats_url: str, module_postgres_dsn: str, redis_server: RunningServer
+    tmp_path_factory: pytest.TempPathFactory,
+    nats_url: str,
+    module_postgres_dsn: str,
+    redis_server: RunningServer,
 ) -> Iterator[GatewayProcess]:
     """One gateway, limits off, shared by the tests of this module."""
     asyncio.run(migrate(module_postgres_dsn))
@@ -66,7 +69,9 @@ async def events_of(nats_url: str, room: str, count: int) -> list[dict[str, Any]
 
 async def test_a_room_is_made_and_shown(host: Person) -> None:
     """The creator gets the room as everybody will see it, with the preset's role defaults."""
-    answer = await host.post("rooms", {"name": "  Film '); DROP TABLE rooms;-- <b>  ", "settings": {"wait": "wait"}})
+    answer = await host.post(
+        "rooms", {"name": "  Film '); DROP TABLE rooms;-- <b>  ", "settings": {"wait": "wait"}}
+    )
 
     room = answer.json
     assert answer.status == 201
@@ -227,7 +232,9 @@ async def test_members_may_not_do_what_their_mask_lacks(host: Person) -> None:
         await member.send("DELETE", f"rooms/{room}/members/{other.user}"),
         await member.send("PATCH", f"rooms/{room}/members/{other.user}", {"state": "banned"}),
         await member.send("PATCH", f"rooms/{room}/members/{member.user}", {"role": "admin"}),
-        await member.send("PATCH", f"rooms/{room}/members/{member.user}", {"added": str(Permission.DELETE_ROOM)}),
+        await member.send(
+            "PATCH", f"rooms/{room}/members/{member.user}", {"added": str(Permission.DELETE_ROOM)}
+        ),
         await member.send("PATCH", f"rooms/{room}/members/{host.user}", {"role": "guest"}),
     ]
 
@@ -276,7 +283,10 @@ async def test_a_kicked_member_may_come_back_and_a_banned_one_not(
 
     assert (banned.json["state"], banned.json["permissions"]) == ("banned", "0")
     assert refused.code == "forbidden"
-    assert [(event["change"], event["removed"]) for event in events] == [("left", "kicked"), ("left", "banned")]
+    assert [(event["change"], event["removed"]) for event in events] == [
+        ("left", "kicked"),
+        ("left", "banned"),
+    ]
     assert {event["member"]["user"]["id"] for event in events} == {member.user}
     assert [row["act"] for row in acts][1:] == ["room.member_kicked", "room.member_banned"]
 

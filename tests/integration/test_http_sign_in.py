@@ -23,7 +23,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def gateways(
-    tmp_path_factory: pytest.TempPathFactory, nats_url: str, module_postgres_dsn: str, redis_server: RunningServer
+    tmp_path_factory: pytest.TempPathFactory,
+    nats_url: str,
+    module_postgres_dsn: str,
+    redis_server: RunningServer,
 ) -> Iterator[list[GatewayProcess]]:
     """Two gateways, limits off, shared by the tests of this module."""
     asyncio.run(migrate(module_postgres_dsn))
@@ -65,14 +68,22 @@ async def test_one_registers_signs_in_and_is_known(visitor: Person) -> None:
 
     assert answer.status == 200
     assert answer.json["user"] == me.json
-    assert me.json == {"id": visitor.user, "username": name, "role": "user", "state": "active", "guest": False}
+    assert me.json == {
+        "id": visitor.user,
+        "username": name,
+        "role": "user",
+        "state": "active",
+        "guest": False,
+    }
 
 
 async def test_a_name_is_taken_once_whatever_its_case_and_width(visitor: Person) -> None:
     """Names that look alike are one name."""
     await visitor.register("Straße-Ａ")
 
-    answer = await visitor.somebody_else().post("auth/register", {"username": "STRASSE-a", "password": "x" * 8})
+    answer = await visitor.somebody_else().post(
+        "auth/register", {"username": "STRASSE-a", "password": "x" * 8}
+    )
 
     assert (answer.status, answer.code) == (409, "conflict")
 
@@ -204,7 +215,9 @@ async def test_another_password_ends_the_other_sign_ins(visitor: Person) -> None
     login = await second.post("auth/login", {"username": name, "password": "correct horse"})
     second.token = login.json["access_token"]
 
-    wrong = await visitor.post("users/me/password", {"old_password": "nope nope", "new_password": "battery staple"})
+    wrong = await visitor.post(
+        "users/me/password", {"old_password": "nope nope", "new_password": "battery staple"}
+    )
     right = await visitor.post(
         "users/me/password", {"old_password": "correct horse", "new_password": "battery staple"}
     )
@@ -230,7 +243,9 @@ async def test_one_renames_oneself_but_not_to_somebody_else(visitor: Person) -> 
     assert (await visitor.get("users/me")).json["username"] == wanted
 
 
-async def test_a_deleted_account_is_gone_with_its_rooms(visitor: Person, gateways: list[GatewayProcess]) -> None:
+async def test_a_deleted_account_is_gone_with_its_rooms(
+    visitor: Person, gateways: list[GatewayProcess]
+) -> None:
     """Token, rooms and name are gone; the name is free again."""
     name = fresh()
     await visitor.register(name)
@@ -253,7 +268,9 @@ async def test_the_public_keys_verify_our_tokens(visitor: Person, gateways: list
     await visitor.register(fresh())
     assert visitor.token is not None
 
-    documents = [(await visitor.somebody_else(one.http).get("/.well-known/jwks.json")).json for one in gateways]
+    documents = [
+        (await visitor.somebody_else(one.http).get("/.well-known/jwks.json")).json for one in gateways
+    ]
     key = jwt.PyJWKSet.from_dict(documents[0])[jwt.get_unverified_header(visitor.token)["kid"]]
     claims = jwt.decode(visitor.token, key, algorithms=["RS256"], audience="matinee", issuer="matinee")
 
@@ -263,7 +280,9 @@ async def test_the_public_keys_verify_our_tokens(visitor: Person, gateways: list
     assert claims["exp"] - claims["iat"] == 40
 
 
-async def test_forged_foreign_and_expired_tokens_are_refused(visitor: Person, module_postgres_dsn: str) -> None:
+async def test_forged_foreign_and_expired_tokens_are_refused(
+    visitor: Person, module_postgres_dsn: str
+) -> None:
     """Whoever signed it, however it says it was signed: 401, and nothing else."""
     await visitor.register(fresh())
     assert visitor.token is not None
@@ -286,7 +305,9 @@ async def test_forged_foreign_and_expired_tokens_are_refused(visitor: Person, mo
         "unknown kid": jwt.encode(claims, pem, algorithm="RS256", headers={"kid": "other"}),
         "no kid": jwt.encode(claims, pem, algorithm="RS256"),
         "HS256": jwt.encode(claims, "x" * 40, algorithm="HS256", headers={"kid": header["kid"]}),
-        "expired": jwt.encode({**claims, "exp": past}, pem, algorithm="RS256", headers={"kid": header["kid"]}),
+        "expired": jwt.encode(
+            {**claims, "exp": past}, pem, algorithm="RS256", headers={"kid": header["kid"]}
+        ),
         "play token": jwt.encode(
             {**claims, "aud": "matinee:play"}, pem, algorithm="RS256", headers={"kid": header["kid"]}
         ),
@@ -311,10 +332,14 @@ async def test_sensitive_acts_leave_rows(visitor: Person, module_postgres_dsn: s
     name = fresh()
     await visitor.register(name)
     await visitor.post("auth/login", {"username": name, "password": "guess guess"})
-    await visitor.post("users/me/password", {"old_password": "correct horse", "new_password": "battery staple"})
+    await visitor.post(
+        "users/me/password", {"old_password": "correct horse", "new_password": "battery staple"}
+    )
 
     connection = await asyncpg.connect(module_postgres_dsn)
-    rows = await connection.fetch("SELECT act, address, detail FROM audit WHERE actor = $1 ORDER BY at", visitor.user)
+    rows = await connection.fetch(
+        "SELECT act, address, detail FROM audit WHERE actor = $1 ORDER BY at", visitor.user
+    )
     await connection.close()
 
     assert [row["act"] for row in rows] == ["auth.registered", "auth.login_failed", "auth.password_changed"]
