@@ -1,16 +1,6 @@
 /** The HTTP API, typed. Every failure is a `Problem`. */
 
-import type {
-  ChatMessage,
-  Item,
-  Member,
-  Page,
-  PlaybackState,
-  Room,
-  RoomSettings,
-  Subtitle,
-  User,
-} from "../contract";
+import type { ChatMessage, Item, Member, Page, PlaybackState, Room, Subtitle, User } from "../contract";
 import { forget, freshToken, session, signIn, type TokenAnswer } from "./account";
 import { type FieldError, offline, Problem } from "./problem";
 
