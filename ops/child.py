@@ -149,7 +149,8 @@ class Child:
 
     def _heard(self, line: str) -> None:
         self._tail.append(line)
-        if _GRAVE.search(line) and not self._stopping:
+        # Until it is ready it refuses our own question whether it is, in grave words.
+        if _GRAVE.search(line) and self.ever_ready and not self._stopping:
             log.warning("said", child=self.kind, line=line)
         else:
             log.debug("said", child=self.kind, line=line)

@@ -20,16 +20,18 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from ops.connections import load_settings
 from ops.embedded.secret import write_private
 from ops.errors import OperatorError
 from ops.test_picture import FRAME_RATE, HEIGHT, SAMPLE_RATE, WIDTH, TestPicture, Tone
 from runtime.clock import now_ms
 from runtime.ids import new_id, new_secret
-from runtime.logs import get_logger
+from runtime.logs import configure, get_logger
 
 log = get_logger("demo")
 
 _HTTP_TIMEOUT = 10.0
+_LINK_TIMEOUT = 10.0
 _AGAIN_AFTER = 1.0
 _GOP_SECONDS = 2
 _AUDIO_BLOCK = 1024
@@ -110,7 +112,7 @@ def room_of(api: Api, memory: Path) -> Demo:
 
 def publish(url: str, stop: threading.Event) -> None:
     """Publish in real time until told to stop; raises av.FFmpegError where the link is lost."""
-    with av.open(url, "w", format="flv", options={"rw_timeout": "5000000"}) as container:
+    with av.open(url, "w", format="flv", timeout=_LINK_TIMEOUT) as container:
         video, audio = _streams(container)
         picture, tone = TestPicture(), Tone()
         # Whole seconds, so that the beep and the clock's second meet.
@@ -188,6 +190,7 @@ def main(http_base: str, rtmp_base: str, memory: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    configure(load_settings().log, kind="demo", node="demo")
     demo = room_of(Api(http_base), memory)
     print(
         f"The test picture is on:\n\n"
