@@ -10,7 +10,7 @@ from bus_schemas.streams import CHAT_CONSUMER, CHAT_DELETE_CONSUMER, DANMAKU_CON
 from bus_schemas.subjects import CHAT_DELETE, CHAT_SUBMIT, DANMAKU_SUBMIT
 from runtime.metrics import Metrics
 from runtime.settings import ChatSettings
-from tests.bus.twins import NOW, Ears, MemoryMessages, Replies, deliver, in_memory, unconnected
+from tests.bus.twins import NOW, Died, Ears, MemoryMessages, Replies, deliver, die, in_memory, unconnected
 from workers.chat.rules import Filter
 from workers.chat.submissions import Submissions
 from workers.chat.worker import make_broker
@@ -30,7 +30,7 @@ class Chat:
         submissions = Submissions(
             self.messages,
             self.ears,
-            self.replies,
+            lambda *reply: self.replies.answer(*reply),
             Filter(["darn"]),
             self.metrics,
             lambda: NOW,
@@ -89,6 +89,28 @@ async def test_a_message_the_bus_did_not_take_comes_again_and_is_heard_once() ->
         assert f'matinee_handled_total{{outcome="{outcome}",subject="chat.submit.{{room}}"}} 1.0' in rendered
     assert [reply.ok for reply in chat.replies.given] == [True]
     assert list(chat.ears.events) == ["m1"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [("messages", "add"), ("ears", "event"), ("replies", "answer"), ("messages", "mark_posted")],
+)
+async def test_a_worker_may_die_at_any_line(part: str, step: str, after: bool) -> None:
+    """What it began, the next delivery ends: stored once, heard once, answered, the same each time."""
+    chat = Chat()
+    async with in_memory(chat.broker):
+        revive = die(getattr(chat, part), step, after=after)
+        with pytest.raises(Died):
+            await chat.say("c1", "hello")
+        revive()
+        await chat.say("c1", "hello", delivery=2)
+
+    assert len(chat.messages.stored) == len(chat.ears.events) == 1
+    (stored,) = chat.messages.stored.values()
+    assert stored.posted
+    assert chat.replies.given
+    assert all(reply.message == stored.message for reply in chat.replies.given)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from runtime.metrics import Metrics
 from runtime.settings import SyncSettings
 from tests.bus.twins import (
     NOW,
+    Died,
     MemoryDeadlines,
     MemoryPlaylists,
     MemoryRooms,
     Replies,
     deliver,
+    die,
     in_memory,
     unconnected,
 )
@@ -41,7 +43,13 @@ class Sync:
         self.metrics = Metrics()
         self.now = NOW
         commands = Commands(
-            self.rooms, self.playlists, self.deadlines, self.replies, self.metrics, Lead(), lambda: self.now
+            self.rooms,
+            self.playlists,
+            self.deadlines,
+            lambda *reply: self.replies.answer(*reply),
+            self.metrics,
+            Lead(),
+            lambda: self.now,
         )
         self.broker: BusBroker = make_broker(unconnected(), self.metrics, commands, SyncSettings())
         self._ids = itertools.count(1)
@@ -103,6 +111,26 @@ async def test_the_same_command_again_is_the_same_answer() -> None:
     assert sync.revision == 2
     assert sync.replies.given[-1] == sync.replies.given[-2]
     assert "r1" in sync.deadlines.due
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("part", "step"), [("rooms", "write"), ("replies", "answer"), ("deadlines", "set")])
+async def test_a_worker_may_die_at_any_line(part: str, step: str, after: bool) -> None:
+    """What it began, the next delivery ends: applied once, answered, with its deadline."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        play = PlaybackRequested(id="play", room="r1", action=PlaybackAction.PLAY, reply_subject="reply.gw.x")
+        revive = die(getattr(sync, part), step, after=after)
+        with pytest.raises(Died):
+            await sync.deliver(play)
+        revive()
+        await sync.deliver(play)
+
+    assert sync.revision == 2
+    assert sync.replies.given[-1].state
+    assert sync.replies.given[-1].state.playing
+    assert sync.deadlines.due["r1"][1].revision == 2
 
 
 async def test_a_lost_race_is_run_again() -> None:

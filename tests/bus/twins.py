@@ -1,6 +1,6 @@
 """In-memory twins of what workers keep elsewhere, and a bus that only lists what was said on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -51,13 +51,30 @@ async def deliver(
     await broker.publish(body, subject.at(room=room), reply_to=token)
 
 
+class Died(BaseException):
+    """The process is no more."""
+
+
+def die(owner: Any, method: str, *, after: bool) -> Callable[[], None]:
+    """Let the process die before or after this call of a twin; gives what makes it immortal again."""
+    original = getattr(owner, method)
+
+    async def dying(*arguments: Any) -> Any:
+        if after:
+            await original(*arguments)
+        raise Died
+
+    setattr(owner, method, dying)
+    return lambda: setattr(owner, method, original)
+
+
 class Replies:
     """Collects the answers."""
 
     def __init__(self) -> None:
         self.given: list[CommandReply] = []
 
-    async def __call__(self, reply_subject: str | None, reply: CommandReply) -> None:
+    async def answer(self, reply_subject: str | None, reply: CommandReply) -> None:
         if reply_subject is not None:
             self.given.append(reply)
 
