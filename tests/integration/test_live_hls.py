@@ -1,0 +1,273 @@
+"""LL-HLS from two real gateways on a real bus; the parts are put there by the test."""
+
+import asyncio
+import gzip
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from runtime.postgres import migrate
+from tests.embedded import RunningServer
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.live_encoder import Encoder, Packager
+from tests.integration.live_site import Site, visiting_site
+
+pytestmark = pytest.mark.connected
+
+
+@pytest.fixture(scope="module")
+def gateways(
+    tmp_path_factory: pytest.TempPathFactory,
+    nats_url: str,
+    module_postgres_dsn: str,
+    redis_server: RunningServer,
+) -> Iterator[list[GatewayProcess]]:
+    """Two gateways."""
+    asyncio.run(migrate(module_postgres_dsn))
+    directory = tmp_path_factory.mktemp("gateways")
+    running = [
+        GatewayProcess(
+            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url,
+            LIMITS__SIGN_INS_PER_MINUTE="1000",
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    try:
+        for gateway in running:
+            gateway.wait_ready()
+        yield running
+    finally:
+        for gateway in running:
+            gateway.stop()
+
+
+@pytest.fixture
+async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
+    async with visiting_site(gateways, nats_url) as there:
+        yield there
+
+
+async def go_live(site: Site, *, parts: int = 25, **draft: object) -> tuple[Encoder, Packager, list[bytes]]:
+    """A stream that has been cut into so many parts."""
+    stream = await site.make_stream(**draft)
+    encoder, packager = Encoder(site.bus, stream), Packager(site.bus, stream)
+    await encoder.begin()
+    await packager.put_init()
+    return encoder, packager, await packager.cut(parts)
+
+
+def media(stream: str) -> str:
+    return f"/live/{stream}/source/index.m3u8"
+
+
+def uris(playlist: bytes) -> list[str]:
+    return re.findall(r'URI="([^"]+)"', playlist.decode()) + re.findall(
+        r"^\w\S+$", playlist.decode(), re.MULTILINE
+    )
+
+
+async def test_everything_a_playlist_names_can_be_had_from_any_gateway(site: Site) -> None:
+    """Init, parts and segments; a segment is its parts joined; what never changes may be cached."""
+    encoder, _, bodies = await go_live(site)
+    status, headers, multivariant = await site.get(f"/live/{encoder.stream}/index.m3u8")
+    assert status == 200
+    assert headers["Content-Type"] == "application/vnd.apple.mpegurl"
+    assert b"source/index.m3u8\n" in multivariant
+    assert b'CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=30.000' in multivariant
+
+    for gateway in (0, 1):
+        status, headers, playlist = await site.get(media(encoder.stream), gateway=gateway)
+        assert (status, headers["Cache-Control"], headers["Access-Control-Allow-Origin"]) == (
+            200,
+            "no-cache",
+            "*",
+        )
+        hint = re.search(rb'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', playlist)
+        assert hint
+        for uri in uris(playlist):
+            if uri == hint[1].decode():
+                continue
+            status, headers, body = await site.get(f"/live/{encoder.stream}/source/{uri}", gateway=gateway)
+            assert status == 200, uri
+            assert headers["Content-Type"] == "video/mp4"
+            assert headers["Cache-Control"] == "public, max-age=3600, immutable"
+            if found := re.fullmatch(r"(\d+)-\w{16}\.(\d+)\.m4s", uri):
+                assert body == bodies[int(found[1]) * 10 + int(found[2])]
+            elif found := re.fullmatch(r"(\d+)-\w{16}\.m4s", uri):
+                assert body == b"".join(bodies[int(found[1]) * 10 : int(found[1]) * 10 + 10])
+            else:
+                assert body.startswith(b"ftyp")
+
+
+async def test_a_blocked_reload_and_a_hinted_part_are_answered_when_the_part_is_there(site: Site) -> None:
+    """Neither earlier nor noticeably later, for many players at once."""
+    encoder, packager, _ = await go_live(site)
+    _, _, before = await site.get(media(encoder.stream))
+    hint = re.search(rb'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', before)
+    assert hint
+
+    async with asyncio.TaskGroup() as group:
+        playlists = [
+            group.create_task(site.get(f"{media(encoder.stream)}?_HLS_msn=2&_HLS_part=5", gateway=n % 2))
+            for n in range(20)
+        ]
+        part = group.create_task(site.get(f"/live/{encoder.stream}/source/{hint[1].decode()}"))
+        await asyncio.sleep(0.3)
+        assert not any(task.done() for task in (part, *playlists))
+        (body,) = await packager.cut()
+        cut = time.monotonic()
+        await asyncio.wait((part, *playlists))
+
+    assert time.monotonic() - cut < 0.5
+    assert part.result()[2] == body
+    assert {task.result()[0] for task in playlists} == {200}
+    assert all(
+        b'URI="2-0000000000000002.5.m4s"' in task.result()[2].replace(b"PRELOAD", b"") for task in playlists
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("_HLS_part=1", 400),
+        ("_HLS_msn=5", 400),
+        ("_HLS_msn=2&_HLS_part=99", 400),
+        ("_HLS_msn=-1", 400),
+        ("_HLS_msn=1e3", 400),
+        ("_HLS_msn=99999999999999999999", 400),
+        ("_HLS_skip=NO", 400),
+        ("_HLS_msn=0", 200),
+        ("_HLS_msn=1&_HLS_part=3", 200),
+        ("_HLS_msn=2&_HLS_part=4", 200),
+        ("_HLS_skip=YES", 200),
+    ],
+)
+async def test_requests_for_what_is_there_or_cannot_be_are_answered_at_once(
+    site: Site, query: str, status: int
+) -> None:
+    """The current playlist for what there is, however old; 400 for what is too far ahead or makes no sense."""
+    encoder, _, _ = await go_live(site)
+
+    answered, headers, _ = await site.get(f"{media(encoder.stream)}?{query}")
+
+    assert answered == status
+    assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_a_part_that_does_not_come_is_given_up(site: Site) -> None:
+    """After three target durations a blocked reload is answered with 503."""
+    encoder, _, _ = await go_live(site)
+    began = time.monotonic()
+
+    status, headers, body = await site.get(f"{media(encoder.stream)}?_HLS_msn=2&_HLS_part=5")
+
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert b'"unavailable"' in body
+    assert 5.5 < time.monotonic() - began < 7.5
+
+
+async def test_a_playlist_is_zipped_for_who_takes_it(site: Site) -> None:
+    """Apple demands gzip; the same text either way."""
+    encoder, _, _ = await go_live(site)
+    _, plain_headers, plain = await site.get(media(encoder.stream), **{"Accept-Encoding": "identity"})
+    url = site.gateways[0].http + media(encoder.stream)
+
+    async with site.session.get(url, headers={"Accept-Encoding": "gzip"}, auto_decompress=False) as response:
+        zipped = await response.read()
+
+    assert "Content-Encoding" not in plain_headers
+    assert plain_headers["Vary"] == response.headers["Vary"] == "Accept-Encoding"
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(zipped) == plain
+
+
+async def test_a_playlist_waits_for_the_first_segment(site: Site) -> None:
+    """A player that comes while the first segment is open is answered when it is complete."""
+    encoder, packager, _ = await go_live(site, parts=4)
+
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(site.get(f"/live/{encoder.stream}/index.m3u8"))
+        await asyncio.sleep(0.2)
+        assert not asked.done()
+        await packager.cut(6)
+
+    assert asked.result()[0] == 200
+
+
+async def test_the_end_is_said_to_those_who_watch_and_newcomers_find_it_offline(site: Site) -> None:
+    """A blocked reload is let go with ENDLIST; the multivariant playlist is stream_offline."""
+    encoder, packager, _ = await go_live(site)
+    await site.get(media(encoder.stream))
+
+    async with asyncio.TaskGroup() as group:
+        blocked = group.create_task(site.get(f"{media(encoder.stream)}?_HLS_msn=2&_HLS_part=5"))
+        await asyncio.sleep(0.1)
+        await encoder.end()
+        await packager.end()
+    status, _, body = await site.get(f"/live/{encoder.stream}/index.m3u8")
+    other_status, _, other = await site.get(f"/live/{encoder.stream}/index.m3u8", gateway=1)
+
+    assert blocked.result()[2].endswith(b"#EXT-X-ENDLIST\n")
+    assert (status, other_status) == (404, 404)
+    assert b"stream_offline" in body
+    assert b"stream_offline" in other
+
+
+async def test_unguessed_names_renditions_and_streams_are_not_found(site: Site) -> None:
+    """With CORS, so that a player sees the status."""
+    encoder, _, _ = await go_live(site)
+    stream = encoder.stream
+    for path in (
+        f"/live/{stream}/source/0-ffffffffffffffff.m4s",
+        f"/live/{stream}/source/0-ffffffffffffffff.0.m4s",
+        f"/live/{stream}/source/init-0-ffffffffffffffff.mp4",
+        f"/live/{stream}/source/init-7-000000000000abc0.mp4",
+        f"/live/{stream}/1080p/index.m3u8",
+        f"/live/{stream}/source/segment.ts",
+        "/live/nobody/index.m3u8",
+        "/live/nobody/source/index.m3u8",
+        "/live/nobody/source/0-ffffffffffffffff.m4s",
+        "/live/a.b/index.m3u8",
+        "/live/%2a/index.m3u8",
+    ):
+        status, headers, body = await site.get(path)
+        assert (status, headers["Access-Control-Allow-Origin"]) == (404, "*"), path
+        assert b'"not_found"' in body or b'"stream_offline"' in body, path
+
+
+async def test_a_private_session_lives_on_by_the_addresses_it_was_given(site: Site) -> None:
+    """The play token opens the multivariant playlist; the playlist in it carries a token of its own."""
+    encoder, _, _ = await go_live(site, private=True)
+    token = (await site.owner.get(f"streams/{encoder.stream}")).json["play_token"]["token"]
+
+    refused, _, _ = await site.get(f"/live/{encoder.stream}/index.m3u8")
+    refused_media, _, _ = await site.get(media(encoder.stream))
+    status, _, multivariant = await site.get(f"/live/{encoder.stream}/index.m3u8?token={token}")
+    inner = re.search(rb"^source/index\.m3u8\?token=(\S+)$", multivariant, re.MULTILINE)
+    assert inner
+    status_media, _, playlist = await site.get(
+        f"{media(encoder.stream)}?token={inner[1].decode()}&_HLS_msn=1", gateway=1
+    )
+    part = next(uri for uri in uris(playlist) if uri.endswith(".m4s"))
+    status_part, _, _ = await site.get(f"/live/{encoder.stream}/source/{part}")
+
+    assert (refused, refused_media) == (401, 401)
+    assert (status, status_media, status_part) == (200, 200, 200)
+    assert b"token" not in playlist
+    assert inner[1].decode() != token
+
+
+async def test_viewers_are_counted_over_gateways(site: Site) -> None:
+    """Players of playlists and connections of FLV, wherever they are."""
+    encoder, _, _ = await go_live(site)
+    await site.get(media(encoder.stream), gateway=0, **{"User-Agent": "player one"})
+    await site.get(media(encoder.stream), gateway=1, **{"User-Agent": "player two"})
+
+    async with site.watch(encoder.stream, gateway=1) as viewer, asyncio.timeout(8):
+        await viewer.wait_for(b"FLV")
+        while (shown := (await site.owner.get(f"streams/{encoder.stream}")).json)["viewers"] != 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+
+    assert shown["status"] == "live"

@@ -1,0 +1,99 @@
+"""What viewers see when NATS dies under a live stream."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from bus_schemas.tags import TagFlags
+from runtime.postgres import migrate
+from tests.embedded import RunningServer
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.live_encoder import Encoder, Packager
+from tests.integration.live_site import Site, visiting_site
+
+pytestmark = pytest.mark.connected
+
+
+@pytest.fixture
+def gateways(
+    tmp_path_factory: pytest.TempPathFactory,
+    nats_server: RunningServer,
+    module_postgres_dsn: str,
+    redis_server: RunningServer,
+) -> Iterator[list[GatewayProcess]]:
+    """One gateway."""
+    asyncio.run(migrate(module_postgres_dsn))
+    running = GatewayProcess(
+        tmp_path_factory.mktemp("gateways") / "0.log", nats=nats_server.url, postgres=module_postgres_dsn,
+        redis=redis_server.url,
+    )  # fmt: skip
+    try:
+        running.wait_ready()
+        yield [running]
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+async def site(gateways: list[GatewayProcess], nats_server: RunningServer) -> AsyncIterator[Site]:
+    async with visiting_site(gateways, nats_server.url) as there:
+        yield there
+
+
+async def restart(site: Site, nats_server: RunningServer) -> None:
+    """Kill NATS, start it again, and wait until its streams are there."""
+    back = asyncio.Event()
+
+    async def on_reconnect() -> None:
+        back.set()
+
+    site.bus.on_reconnect.append(on_reconnect)
+    nats_server.kill()
+    nats_server.start()
+    await asyncio.wait_for(back.wait(), 5)
+
+
+async def test_viewers_go_on_after_nats_lost_its_memory(site: Site, nats_server: RunningServer) -> None:
+    """The FLV connection stays and goes on at the next key frame; the playlist goes on with the next part."""
+    stream = await site.make_stream()
+    encoder, packager = Encoder(site.bus, stream), Packager(site.bus, stream)
+    await encoder.begin(frames=10)
+    await packager.put_init()
+    await packager.cut(23)
+    media = f"/live/{stream}/source/index.m3u8"
+    await site.get(media)
+
+    async with site.watch(stream) as viewer:
+        await viewer.wait_for(b" 9")
+        await restart(site, nats_server)
+        encoder.flags |= TagFlags.DISCONTINUITY
+        encoder.sequence += 5
+        await encoder.send(3)
+        await encoder.put_header()
+        key = await encoder.send(10, key=True, paced=True)
+        received = await viewer.wait_for(key[-1])
+        await packager.cut(2)
+        status, _, playlist = await site.get(f"{media}?_HLS_msn=2&_HLS_part=4")
+
+    assert received.endswith(b"".join(key))
+    assert b" %d 12" % encoder.epoch not in received
+    assert status == 200
+    assert b"#EXT-X-MEDIA-SEQUENCE:0\n" in playlist
+    parts = [int(number) for number in re.findall(rb'PART:DURATION[^\n]*URI="2-\w+\.(\d+)\.m4s"', playlist)]
+    assert parts == list(range(5))
+
+
+async def test_a_newcomer_after_the_outage_is_served(site: Site, nats_server: RunningServer) -> None:
+    """What the reader of a stream knew of the old server does not keep it from the new one."""
+    encoder = Encoder(site.bus, await site.make_stream())
+    await encoder.begin(frames=5)
+    async with site.watch(encoder.stream) as viewer:
+        await viewer.wait_for(b" 4")
+
+    await restart(site, nats_server)
+    key = await encoder.send(3, key=True)
+
+    async with site.watch(encoder.stream) as viewer:
+        await viewer.wait_for(key[-1])
