@@ -55,6 +55,7 @@ log = get_logger("gateway")
 
 POOL_SIZE: Final = 8
 REDIS_TIMEOUT_S: Final = 1.0
+REDIS_CONNECTIONS: Final = 128
 PROBE_S: Final = 1.0
 CLEAN_UP_S: Final = 3_600.0
 BACKLOG: Final = 4_096
@@ -173,7 +174,7 @@ async def _connect_redis(settings: Settings) -> Redis:
         socket_timeout=REDIS_TIMEOUT_S,
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
-        max_connections=32,
+        max_connections=REDIS_CONNECTIONS,
     )
     deadline = asyncio.get_running_loop().time() + postgres.CONNECT_DEADLINE_S
     while True:

@@ -12,6 +12,7 @@ import uuid
 from typing import Final, TypeVar
 
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 from nats.js.errors import APIError
 from pydantic import BaseModel
 
@@ -116,7 +117,13 @@ class Outbox:
                     STREAM: row["stream"],
                     trace.HEADER: row["traceparent"],
                 }
-                await self._bus.js.publish(row["subject"], row["body"].encode(), headers=headers)
+                try:
+                    await self._bus.js.publish(row["subject"], row["body"].encode(), headers=headers)
+                except MaxPayloadError:
+                    # It would never go, and nothing behind it either.
+                    log.error(
+                        "outbox row over the bus's limit given up", subject=row["subject"], id=row["id"]
+                    )
             if rows:
                 await connection.execute(self._sql["delete"], [row["number"] for row in rows])
         return len(rows)

@@ -162,6 +162,7 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     request[STARTED] = True
     headers = response.headers
     headers["X-Request-Id"] = request[REQUEST_ID]
+    headers["Server"] = "matinee"
     headers["X-Content-Type-Options"] = "nosniff"
     if request.path.startswith("/live/"):
         headers.setdefault("Access-Control-Allow-Origin", "*")

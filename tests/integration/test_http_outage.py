@@ -28,7 +28,7 @@ class Site:
         self.postgres = RunningServer(servers.postgres)
         assert isinstance(servers.postgres, PostgresServer)
         self.dsn = servers.postgres.url_of("postgres")
-        self._log = directory / "gateway.log"
+        self.log = directory / "gateway.log"
         self.gateway: GatewayProcess | None = None
 
     @property
@@ -41,7 +41,7 @@ class Site:
             server.start()
         asyncio.run(migrate(self.dsn))
         self.gateway = GatewayProcess(
-            self._log, nats=self.nats.url, postgres=self.dsn, redis=self.redis.url, LIMITS__ENABLED="false"
+            self.log, nats=self.nats.url, postgres=self.dsn, redis=self.redis.url, LIMITS__ENABLED="false"
         )
         self.gateway.wait_ready()
 
@@ -161,6 +161,26 @@ async def test_rows_left_by_a_gateway_that_died_are_relayed_by_another(site: Sit
     info = await client.jetstream().stream_info("ROOM_EVENTS", subjects_filter=f"room.{room}.event")
     await client.close()
     assert (info.state.subjects or {})[f"room.{room}.event"] == 1
+
+
+async def test_a_row_too_large_for_the_bus_does_not_hold_up_the_others(site: Site) -> None:
+    """It is given up and logged; the event behind it goes out."""
+    async with visiting(site.http) as person:
+        await person.register("ken")
+        room = await person.make_room()
+        connection = await asyncpg.connect(site.dsn)
+        await connection.execute(
+            "INSERT INTO outbox (id, subject, stream, body, traceparent)"
+            " VALUES ('huge', $1, 'ROOM_EVENTS', repeat('x', 9000000), '')",
+            f"room.{room}.event",
+        )
+        await connection.close()
+        await person.send("PATCH", f"rooms/{room}", {"name": "After it"})
+
+        events = await room_events(site.nats.url, room, 1)
+
+    assert [event["type"] for event in events] == ["settings"]
+    assert "over the bus's limit given up" in site.log.read_text()
 
 
 async def until(person: Person, path: str, status: int, within: float = 8.0) -> None:

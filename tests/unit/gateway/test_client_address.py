@@ -33,5 +33,5 @@ def test_without_trusted_proxies_the_peer_is_the_client() -> None:
 
 def test_a_network_that_is_none_is_named() -> None:
     """At start, not at the first request."""
-    with pytest.raises(ValueError, match="proxy.example"):
+    with pytest.raises(ValueError, match=r"proxy\.example"):
         ClientAddresses(("proxy.example",))
