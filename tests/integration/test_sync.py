@@ -134,7 +134,10 @@ async def test_a_redelivered_command_is_answered_again_and_not_applied_again(
 
         assert first.state
         assert first.state.revision == 1
-        again = [reply for reply in asker.replies if reply.id == "again-1"]
+        give_up = time.monotonic() + 3
+        while len(again := [reply for reply in asker.replies if reply.id == "again-1"]) < 2:
+            assert time.monotonic() < give_up, "not answered again"
+            await asyncio.sleep(0.01)
         assert [reply.ok for reply in again] == [True, True]
         assert (await state_until(asker, "again", "again-a", playing=False, within=1)).state.revision == 2
 
