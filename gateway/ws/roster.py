@@ -26,6 +26,8 @@ from bus_schemas.messages.shapes import User
 ANNOUNCED_MAX: Final = 200
 LISTED_MAX: Final = 200
 """Users an entry names; the rest are counted."""
+TOLD_MAX: Final = 2 * ANNOUNCED_MAX
+"""Of a crowd's comers and goers no more than this are told of afterwards."""
 ENTRY_LIFE_S: Final = 30.0
 GRACE_S: Final = 3.0
 """A gateway that went took its members' sockets with it: they are given time to come back elsewhere."""
@@ -77,15 +79,26 @@ class Roster:
 
     def hear(self, presence: Presence, now: float) -> None:
         """A gateway's newest entry."""
+        before = self.entries.get(presence.gateway)
         self.entries[presence.gateway] = Entry(presence, now)
         self._gone.pop(presence.gateway, None)
         for member in presence.members:
             self._holders[member.user.id] = presence.gateway
+        if before is not None:
+            self._take_for_told(before.presence, {member.user.id for member in presence.members})
 
     def hear_gone(self, gateway: str, now: float) -> None:
         """A gateway took its entry away."""
-        if self.entries.pop(gateway, None) is not None:
+        entry = self.entries.pop(gateway, None)
+        if entry is not None:
             self._gone[gateway] = now
+            self._take_for_told(entry.presence, set())
+
+    def _take_for_told(self, before: Presence, still: set[str]) -> None:
+        """Whoever was in an entry may have been shown to a newcomer, announced or not: that he went has to be said."""
+        for member in before.members:
+            if member.user.id not in still and len(self.announced) < TOLD_MAX:
+                self.announced.setdefault(member.user.id, member.user)
 
     def expire(self, now: float) -> None:
         """Entries not renewed are those of gateways that died."""

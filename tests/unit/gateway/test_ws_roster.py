@@ -147,6 +147,16 @@ def test_what_was_not_heard_is_said_again() -> None:
     assert roster.due(1.0 + SAY_AGAIN_S) == joined("ann")
 
 
+def test_one_who_went_before_he_was_announced_is_said_to_have_left() -> None:
+    """A newcomer's snapshot may have shown him: everybody hears that he went, from one gateway."""
+    gateways = Gateways("g1", "g2")
+    gateways.hear(entry("g1"))
+    gateways.hear(entry("g2", "ann"))
+    gateways.hear(entry("g2"))
+
+    assert gateways.due(1.0) == [("g2", "left", "ann")]
+
+
 def test_a_crowd_is_only_counted() -> None:
     """Above the bound nobody is announced; below it again, what changed is said."""
     roster = Roster("g1")
@@ -156,7 +166,7 @@ def test_a_crowd_is_only_counted() -> None:
     assert roster.count() == ANNOUNCED_MAX + 1
     assert roster.due(1.0) == []
     roster.hear(entry("g1", "u0"), 2.0)
-    assert roster.due(2.0) == joined("u0")
+    assert roster.due(2.0) == [*joined("u0"), *left(*crowd[1:])]
 
 
 def test_the_count_is_told_when_it_changes() -> None:
