@@ -70,6 +70,7 @@ class Rendition:
         self._bus = bus
         self._loop = loop
         self._loading = True
+        self._stopped = False
         self._changed: asyncio.Future[None] = loop.create_future()
         self._rendered: dict[bool, Playlist] = {}
         self.reader = StreamReader(
@@ -86,18 +87,30 @@ class Rendition:
         """The init segment of the newest segment."""
         return self.inits[self.index.segments[-1].init]
 
-    async def wait_ready(self) -> None:
-        """Return once there is a playlist; raises `Refused` unavailable if there is none in time."""
+    async def wait_ready(self, *, live: bool) -> None:
+        """Return once there is a playlist, with `live` one that has not ended.
+
+        Raises `Refused`: stream_offline where there will be none, unavailable if there is none in time.
+        """
         try:
             async with asyncio.timeout(FIRST_PLAYLIST_S):
-                while self._loading or not (self.index.target_duration and self.index.segments):
-                    if self.index.ended and not self._loading:
+                while not self._is_ready(live=live):
+                    if self.index.ended and not self._loading and not live:
                         raise offline(self.stream)
-                    await asyncio.shield(self._changed)
+                    await self._change()
         except TimeoutError:
-            raise Refused(
-                ErrorCode.UNAVAILABLE, "The first segment is not there yet.", retry_after=1
-            ) from None
+            raise _unavailable("The first segment is not there yet.") from None
+
+    def _is_ready(self, *, live: bool) -> bool:
+        index = self.index
+        there = bool(index.target_duration and index.segments) and not self._loading
+        return there and not (live and index.ended)
+
+    async def _change(self) -> None:
+        """Wait for the next part; raises `Refused` unavailable when this gateway goes."""
+        await asyncio.shield(self._changed)
+        if self._stopped:
+            raise _unavailable("This gateway is going away: ask again.")
 
     async def wait_for(self, msn: int, part: int | None) -> None:
         """Block until the playlist has that part; raises `Refused`: invalid (400) too far ahead, unavailable."""
@@ -108,9 +121,9 @@ class Rendition:
         try:
             async with asyncio.timeout(BLOCK_TARGETS * self.index.target_duration):
                 while not self.index.has(msn, part):
-                    await asyncio.shield(self._changed)
+                    await self._change()
         except TimeoutError:
-            raise Refused(ErrorCode.UNAVAILABLE, "That part did not come in time.", retry_after=1) from None
+            raise _unavailable("That part did not come in time.") from None
 
     def playlist(self, *, skip: bool) -> Playlist:
         """The media playlist as of now, or a delta update of it."""
@@ -139,6 +152,11 @@ class Rendition:
     def see(self, client: int) -> None:
         """Somebody asked for the playlist."""
         self.clients.see(client, self._loop.time())
+
+    def stop(self) -> None:
+        """Let go of all who wait."""
+        self._stopped = True
+        self._notify()
 
     def init(self, number: int, name: str) -> bytes:
         """An init segment's bytes; raises `Refused` not_found."""
@@ -253,7 +271,7 @@ class Renditions:
         rendition.asked_at = asyncio.get_running_loop().time()
         if live and rendition.index.ended and not await is_live(self._bus, stream):
             raise offline(stream)
-        await rendition.wait_ready()
+        await rendition.wait_ready(live=live)
         return rendition
 
     def find(self, stream: str, name: str) -> Rendition | None:
@@ -272,8 +290,10 @@ class Renditions:
         return {stream for stream, _ in self._renditions}
 
     def stop(self) -> None:
-        """Follow reconnects no more."""
+        """Let go of all who wait: this gateway goes."""
         self._bus.on_reconnect.remove(self._after_reconnect)
+        for rendition in self._renditions.values():
+            rendition.stop()
 
     async def _follow(self, rendition: Rendition) -> None:
         loop = asyncio.get_running_loop()
@@ -305,3 +325,7 @@ class Renditions:
 
 def _gone() -> Refused:
     return Refused(ErrorCode.NOT_FOUND, "There is no such part of the stream, or no longer.")
+
+
+def _unavailable(detail: str) -> Refused:
+    return Refused(ErrorCode.UNAVAILABLE, detail, retry_after=1)

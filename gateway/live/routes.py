@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -21,6 +22,7 @@ def add_routes(app: web.Application) -> None:
     app[LIVE] = build(app[SERVICES])
     app.cleanup_ctx.append(live_parts)
     app.on_shutdown.append(let_go)
+    app.on_response_prepare.append(_keep_no_errors)
     router = app.router
     router.add_get(_STREAM + ".flv", flv.serve_flv)
     router.add_get(_STREAM + "/index.m3u8", hls.serve_multivariant)
@@ -47,3 +49,9 @@ async def preflight(_request: web.Request) -> web.Response:
 async def nothing(_request: web.Request) -> web.Response:
     """Names that no stream can have, and files that no stream has."""
     raise Refused(ErrorCode.NOT_FOUND, "There is no such stream or file.")
+
+
+async def _keep_no_errors(request: web.Request, response: web.StreamResponse) -> None:
+    """A part that is not there yet, or a stream that is offline, must not be so in a cache a second later."""
+    if response.status >= HTTPStatus.BAD_REQUEST and request.path.startswith("/live/"):
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"

@@ -215,6 +215,26 @@ async def test_the_end_is_said_to_those_who_watch_and_newcomers_find_it_offline(
     assert b"stream_offline" in other
 
 
+async def test_a_session_after_the_end_is_waited_for(site: Site) -> None:
+    """Who comes when the publisher is back gets a playlist that goes on, not the one that ended."""
+    encoder, packager, _ = await go_live(site, parts=20)
+    await site.get(media(encoder.stream))
+    await encoder.end()
+    await packager.end()
+    await Encoder(site.bus, encoder.stream).begin()
+
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(site.get(f"/live/{encoder.stream}/index.m3u8"))
+        await asyncio.sleep(0.2)
+        assert not asked.done()
+        await packager.cut(1)
+    _, _, playlist = await site.get(media(encoder.stream))
+
+    assert asked.result()[0] == 200
+    assert b"#EXT-X-ENDLIST" not in playlist
+    assert b"PRELOAD-HINT" in playlist
+
+
 async def test_unguessed_names_renditions_and_streams_are_not_found(site: Site) -> None:
     """With CORS, so that a player sees the status."""
     encoder, _, _ = await go_live(site)
@@ -234,6 +254,7 @@ async def test_unguessed_names_renditions_and_streams_are_not_found(site: Site) 
     ):
         status, headers, body = await site.get(path)
         assert (status, headers["Access-Control-Allow-Origin"]) == (404, "*"), path
+        assert headers["Cache-Control"] == "no-store", path
         assert b'"not_found"' in body or b'"stream_offline"' in body, path
 
 

@@ -97,3 +97,22 @@ async def test_a_newcomer_after_the_outage_is_served(site: Site, nats_server: Ru
 
     async with site.watch(encoder.stream) as viewer:
         await viewer.wait_for(key[-1])
+
+
+async def test_a_gateway_that_goes_lets_its_viewers_go(site: Site, gateways: list[GatewayProcess]) -> None:
+    """An FLV response ends as it should, a blocked reload is answered, and the gateway is gone in a moment."""
+    stream = await site.make_stream()
+    encoder, packager = Encoder(site.bus, stream), Packager(site.bus, stream)
+    await encoder.begin(frames=10)
+    await packager.put_init()
+    await packager.cut(23)
+
+    async with site.watch(stream) as viewer, asyncio.TaskGroup() as group:
+        await viewer.wait_for(b" 9")
+        blocked = group.create_task(site.get(f"/live/{stream}/source/index.m3u8?_HLS_msn=2&_HLS_part=3"))
+        await asyncio.sleep(0.2)
+        code = await asyncio.wait_for(asyncio.to_thread(gateways[0].stop), 4)
+        await viewer.wait_end()
+
+    assert code == 0
+    assert blocked.result()[0] == 503
