@@ -89,7 +89,7 @@ class Api:
 
 
 def room_of(api: Api, memory: Path) -> Demo:
-    """The room remembered, else a new one with a stream on its playlist, selected."""
+    """The room remembered, else a new one with a stream on its playlist, playing."""
     remembered = _remembered(memory)
     if remembered is not None and api.sign_in(remembered.username, remembered.password):
         status, _ = api.call("GET", f"rooms/{remembered.room}")
@@ -102,9 +102,10 @@ def room_of(api: Api, memory: Path) -> Demo:
     stream = _made(api, f"rooms/{room}/streams", {"title": "Clock and tone"})
     item = stream["item"]
     chosen = item if isinstance(item, str) else item["id"]
-    status, body = api.call("POST", f"rooms/{room}/playback", {"action": "select", "item": chosen})
-    if status >= 400:
-        log.warning("the test picture could not be selected", status=status, detail=body.get("detail"))
+    for command in ({"action": "select", "item": chosen}, {"action": "play"}):
+        status, body = api.call("POST", f"rooms/{room}/playback", command)
+        if status >= 400:
+            log.warning("the test picture is not on", command=command, status=status, detail=body.get("detail"))
     demo = Demo(username, password, room, stream["stream"], stream["stream_key"])
     write_private(memory, json.dumps(asdict(demo)))
     return demo
