@@ -1,0 +1,1 @@
+"""The contract on the bus: pure, and imported by every room."""

@@ -105,7 +105,9 @@ def room_of(api: Api, memory: Path) -> Demo:
     for command in ({"action": "select", "item": chosen}, {"action": "play"}):
         status, body = api.call("POST", f"rooms/{room}/playback", command)
         if status >= 400:
-            log.warning("the test picture is not on", command=command, status=status, detail=body.get("detail"))
+            log.warning(
+                "the test picture is not on", command=command, status=status, detail=body.get("detail")
+            )
     demo = Demo(username, password, room, stream["stream"], stream["stream_key"])
     write_private(memory, json.dumps(asdict(demo)))
     return demo

@@ -1,0 +1,1 @@
+"""The shell every process stands in."""

@@ -178,7 +178,7 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
             # The client itself would go on for ever: it is told never to give a lost connection up.
             nc = await asyncio.wait_for(connecting, max(0.1, deadline - loop.time()))
             break
-        except (OSError, NatsError, asyncio.TimeoutError) as exc:
+        except (OSError, NatsError, TimeoutError) as exc:
             if loop.time() > deadline:
                 raise BusUnusable(
                     f"NATS at {redact(url)} does not answer ({exc!r}): start it, or set MATINEE_NATS_URL."
@@ -199,14 +199,14 @@ async def _after_reconnect(bus: Bus) -> None:
             async with asyncio.timeout(RESTORE_ATTEMPT_S):
                 await bus.create_missing()
             break
-        except (NatsError, APIError, asyncio.TimeoutError) as exc:
+        except (NatsError, APIError, TimeoutError) as exc:
             if attempt % 10 == 0:
                 log.warning("JetStream is not back yet", error=repr(exc))
             await asyncio.sleep(RECONNECT_WAIT_S)
     for callback in list(bus.on_reconnect):
         try:
             await callback()
-        except (NatsError, APIError, asyncio.TimeoutError) as exc:
+        except (NatsError, APIError, TimeoutError) as exc:
             log.error("after the bus came back", error=repr(exc))
 
 

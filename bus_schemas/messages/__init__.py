@@ -1,0 +1,1 @@
+"""The control messages, by subject matter."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-TOKEN_PATTERN: Final = r"[A-Za-z0-9_-]+"
+TOKEN_PATTERN: Final = r"[A-Za-z0-9_-]+"  # noqa: S105  # a token of a subject, no secret
 TOKEN: Final = re.compile(TOKEN_PATTERN)
 
 Id = Annotated[str, StringConstraints(pattern=rf"^{TOKEN_PATTERN}$", min_length=1, max_length=64)]

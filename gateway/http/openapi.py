@@ -17,7 +17,8 @@ from bus_schemas.messages.base import TOKEN_PATTERN, Shape
 from bus_schemas.messages.shapes import PlaybackState
 from gateway.http.api_page import render
 from gateway.http.endpoints import API, ENDPOINTS, Endpoint
-from gateway.http.pages import POLICY
+from gateway.http.pages import POLICY, file_below, static_root
+from gateway.services import SERVICES
 from runtime.lifecycle import version
 
 _PARAMETER: Final = re.compile(r"{([a-z_]+)}")
@@ -165,8 +166,11 @@ def add_routes(app: web.Application) -> None:
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-cache"})
 
-    async def docs(_request: web.Request) -> web.Response:
+    async def docs(request: web.Request) -> web.StreamResponse:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+        swagger = file_below(static_root(request.app[SERVICES]), "app/docs.html")
+        if swagger is not None and "plain" not in request.query:
+            return web.FileResponse(swagger, headers=headers)
         return web.Response(text=text, content_type="text/html", headers=headers)
 
     app.router.add_get(API + "openapi.json", openapi)

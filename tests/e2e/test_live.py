@@ -80,3 +80,15 @@ async def test_a_stream_ends_cleanly_when_its_publisher_does(stack: MatineeStack
     assert len(body) > 100_000
     assert text.rstrip().endswith("#EXT-X-ENDLIST")
     assert (late.status, refused["code"]) == (404, "stream_offline")
+
+
+@pytest.mark.browser
+async def test_swagger_ui_shows_the_api(stack: MatineeStack, chromium: str) -> None:
+    """/docs is Swagger UI on this server's own document, under the pages' own policy."""
+    async with person(stack) as ann, browser(chromium) as running:
+        page = await page_of(running, ann, "/docs")
+
+        await page.wait_for_selector(".opblock-summary-path", timeout=15_000)
+        paths = await page.locator(".opblock-summary-path").all_inner_texts()
+
+    assert any("join" in path for path in paths)
