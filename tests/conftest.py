@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import redis
 
 from ops.embedded.postgres import PostgresServer
 from tests.embedded import RunningServer, fresh_name, servers_in
@@ -64,11 +65,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
 @pytest.fixture
 def redis_url(redis_server: RunningServer) -> str:
     """Address of a Redis that holds nothing yet."""
-    import redis
+    return _emptied(redis_server)
 
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    return redis_server.url
+
+@pytest.fixture(scope="module")
+def module_redis_url(redis_server: RunningServer) -> str:
+    """Address of a Redis that holds nothing when the module starts: what earlier ones counted is gone."""
+    return _emptied(redis_server)
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +107,12 @@ def chromium() -> str:
     if os.environ.get("MATINEE_REQUIRE_BROWSER") == "1":
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+def _emptied(running: RunningServer) -> str:
+    with redis.Redis.from_url(running.url) as client:
+        client.flushall()
+    return running.url
 
 
 def _database(running: RunningServer, *, template: str) -> Iterator[str]:
