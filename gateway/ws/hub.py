@@ -141,7 +141,8 @@ class Hub:
                     await nc.subscribe(ROOM_EVENT_OUT.at(room=room_id), cb=on_event),
                     await nc.subscribe(DANMAKU_OUT.at(room=room_id), cb=on_danmaku),
                 ]
-                await nc.flush()
+                # The server reads one connection's words in order: what answers the next request was
+                # asked after it knew of these subscriptions.
                 room.channel.begin(await self._position(room_id))
                 await self._read_danmaku(room.channel)
         except BUS_ERRORS as exc:

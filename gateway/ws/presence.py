@@ -276,7 +276,6 @@ class PresenceBoard:
                 if attendance.subscription is None:
                     subject = f"$KV.{PRESENCE.name}.{room}.*"
                     attendance.subscription = await self._bus.nc.subscribe(subject, cb=on_entry)
-                    await self._bus.nc.flush()
                 attendance.roster.begin(await self._read(room), self._loop_time())
                 attendance.loaded.set()
                 self._changed(attendance)

@@ -192,7 +192,9 @@ async def test_history_pages_backwards_and_deleting_is_told(ann: Person, bob: Pe
     async with connected(ann) as a:
         await a.join(room)
         for number in range(5):
-            await a.ask("chat", room=room, client_id=f"c{number}", text=f"<i>{number}</i> http://matinee.org/")
+            await a.ask(
+                "chat", room=room, client_id=f"c{number}", text=f"<i>{number}</i> http://matinee.org/"
+            )
         last = await ann.get(f"rooms/{room}/messages?limit=2")
         middle = await ann.get(f"rooms/{room}/messages?limit=2&before={last.json['next']}")
         first = await ann.get(f"rooms/{room}/messages?limit=2&before={middle.json['next']}&format=html")
@@ -456,7 +458,9 @@ async def test_a_killed_gateway_costs_one_reconnect(rooms: RoomStack, ann: Perso
             assert back.texts(room) == ["5", "6", "7", "8", "9"]
 
 
-async def test_members_a_killed_gateway_had_are_told_to_have_left(rooms: RoomStack, ann: Person, bob: Person) -> None:
+async def test_members_a_killed_gateway_had_are_told_to_have_left(
+    rooms: RoomStack, ann: Person, bob: Person
+) -> None:
     """The gateway that comes back under the name of the dead one answers for those who do not come back."""
     doomed = rooms.gateway(NODE="phoenix")
     room = await ann.make_room()
