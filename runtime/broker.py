@@ -47,7 +47,8 @@ class BusBroker(NatsBroker):
             apply_types=False,
             graceful_timeout=drain_s,
             middlewares=[self.poison],
-            logger=logging.getLogger("faststream"),
+            # a name of our own: FastStream hangs a handler of its own on "faststream"
+            logger=logging.getLogger("broker"),
             log_level=logging.DEBUG,
         )
 

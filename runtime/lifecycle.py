@@ -7,11 +7,11 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import uvloop
 from nats.errors import Error as NatsError
@@ -31,6 +31,7 @@ from runtime.settings import Settings, SettingsError, load
 from runtime.tasks import Tasks
 
 log = get_logger("lifecycle")
+T = TypeVar("T")
 
 HEARTBEAT_S: Final = 5.0
 EXIT_SETTINGS: Final = 2
@@ -117,7 +118,9 @@ async def _live(kind: str, node: str, settings: Settings, app: App) -> None:
         port = await stack.enter_async_context(
             health_server.serve(metrics, health, settings.metrics.host, settings.metrics.port)
         )
-        bus = await connect(settings.nats_url, metrics, name=f"{kind}-{node}")
+        bus = await _unless(stop, connect(settings.nats_url, metrics, name=f"{kind}-{node}"))
+        if bus is None:
+            return
         stack.push_async_callback(_close, bus)
         await bus.create_missing()
         health.add("bus", lambda: None if bus.connected else "NATS does not answer")
@@ -146,6 +149,18 @@ async def _live(kind: str, node: str, settings: Settings, app: App) -> None:
     log.info("stopped")
     if failed:
         raise Unstartable(f"{kind} stopped because a vital task failed: {failed[0]}")
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`; None where `stop` was set first, and `work` is cancelled."""
+    loop = asyncio.get_running_loop()
+    working, stopping = loop.create_task(work), loop.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
 
 
 async def _close(bus: Bus) -> None:
