@@ -13,8 +13,8 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from gateway.live.timeline import stamp
 from media.ring import NOWHERE, Ring
+from media.timeline import stamp
 
 FULL: Final = 256 << 10
 """Bytes waiting in a viewer's transport above which he gets no more for now."""

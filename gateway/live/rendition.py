@@ -24,12 +24,12 @@ from bus_schemas.subjects import HLS_INIT, HLS_PART
 from gateway.live.audience import RecentClients
 from gateway.live.liveness import is_live, offline
 from gateway.live.playlist import render_media
-from gateway.live.reader import Delivered, StreamReader
 from gateway.live.segments import Segment, SegmentIndex
 from runtime import direct
 from runtime.bus import Bus
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
+from runtime.stream_reader import Delivered, StreamReader
 from runtime.tasks import Tasks
 
 log = get_logger("live.rendition")

@@ -14,15 +14,15 @@ from bus_schemas.subjects import LIVE_HEADER, LIVE_TAGS_KEY
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagFormatError, TagHeader
 from gateway.live.fanout import Fanout, Viewer
 from gateway.live.liveness import offline
-from gateway.live.reader import Delivered, StreamReader
-from gateway.live.timeline import Timeline, leading_headers, stamp, tracks_of
 from media import flv
 from media.ring import Ring
+from media.timeline import Timeline, leading_headers, stamp, tracks_of
 from runtime.bus import Bus
 from runtime.kv import Bucket
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.settings import LiveSettings
+from runtime.stream_reader import Delivered, StreamReader
 from runtime.tasks import Tasks
 
 log = get_logger("live.source")

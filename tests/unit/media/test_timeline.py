@@ -3,8 +3,8 @@
 import struct
 
 from bus_schemas.tags import TagFlags, TagHeader
-from gateway.live.timeline import Timeline, leading_headers, shift, stamp, tracks_of
 from media import flv, script
+from media.timeline import Timeline, leading_headers, shift, stamp, tracks_of
 from tests.unit.gateway.live_sources import (
     AAC_HEADER,
     AVC_HEADER,

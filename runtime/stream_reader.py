@@ -22,7 +22,7 @@ from runtime.bus import API_TIMEOUT_S, Bus
 from runtime.ids import new_id
 from runtime.logs import get_logger
 
-log = get_logger("live.reader")
+log = get_logger("stream_reader")
 
 HEARTBEAT_S: Final = 1.0
 SILENCE_S: Final = 3.0
