@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from posixpath import basename
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.limits import TITLE_MAX
-from bus_schemas.messages.room import PlaylistChanged
+from bus_schemas.messages.room import PlaybackAction, PlaybackRequested, PlaylistChanged
 from bus_schemas.messages.shapes import Item, ItemKind, Subtitle, UserRef
+from bus_schemas.subjects import ROOM_COMMAND
 from gateway.membership import Membership, no_such_room
 from gateway.names import clean_text
 from gateway.playlist_order import Placement, place
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from gateway.db.queries import Connection
 
 Change = Literal["added", "edited", "moved", "removed", "cleared"]
+
+_UNDER_THE_PLAYBACK: Final[frozenset[Change]] = frozenset({"edited", "removed", "cleared"})
+"""Changes by which the item that plays may be gone, or have another length."""
 
 
 def title_from_url(url: str) -> str:
@@ -156,3 +160,11 @@ async def _announce(
         room=room, at=now_ms(), change=change, item=item, items=items, version=version, by=by
     )
     await services.outbox.add(connection, room, event)
+    if change in _UNDER_THE_PLAYBACK:
+        await ask_to_reconcile(services, connection, room, by)
+
+
+async def ask_to_reconcile(services: Services, connection: Connection, room: str, by: UserRef) -> None:
+    """Let sync look whether what the room plays is still there; it goes with the transaction."""
+    request = PlaybackRequested(id=new_id(), room=room, action=PlaybackAction.RECONCILE, by=by)
+    await services.outbox.add_message(connection, ROOM_COMMAND, request, room=room)

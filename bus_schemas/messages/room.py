@@ -133,7 +133,7 @@ class RoomEvent(
 
 
 class PlaybackAction(StrEnum):
-    """What may be asked of the playback; `deadline` is the schedule's own."""
+    """What may be asked of the playback; the last two are no member's: the schedule's and the gateway's own."""
 
     PLAY = "play"
     PAUSE = "pause"
@@ -144,6 +144,8 @@ class PlaybackAction(StrEnum):
     PREVIOUS = "previous"
     MODE = "mode"
     DEADLINE = "deadline"
+    RECONCILE = "reconcile"
+    """The playlist or the room changed under the playback."""
 
 
 class PlaybackRequested(BusMessage):

@@ -19,6 +19,7 @@ from gateway.http.endpoints import Call, Endpoint, add_endpoints
 from gateway.http.paging import Page, PageQuery, cut
 from gateway.membership import Membership, no_such_room, require
 from gateway.names import RoomName
+from gateway.playlists import ask_to_reconcile
 from gateway.role_defaults import changed_role_defaults
 from gateway.stream_keys import close_streams
 from runtime.clock import now_ms
@@ -199,6 +200,7 @@ async def remove(call: Call) -> None:
         if not await services.rooms.remove(connection, room):
             raise no_such_room()
         await services.outbox.add(connection, room, RoomDeleted(room=room, at=now_ms(), by=member.ref))
+        await ask_to_reconcile(services, connection, room, member.ref)
         await services.audit.record(
             connection, "room.deleted", actor=member.user.id, target=room, address=call.address,
             detail={"name": member.room.name},

@@ -295,3 +295,59 @@ async def test_the_last_commands_are_remembered(count: int) -> None:
     assert change
     assert len(change.commands) == min(count + 1, 32)
     assert change.commands[-1] == f"c{count + 1}"
+
+
+async def test_a_removed_item_plays_no_longer() -> None:
+    """When the item under the playback is gone the room stands on nothing, and no end of it is to come."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.playlists.items = [B]
+        await sync.ask(PlaybackAction.RECONCILE)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.item, change.state.playing, change.state.revision) == (None, False, 3)
+    assert "r1" not in sync.deadlines.due
+
+
+async def test_another_item_removed_changes_nothing() -> None:
+    """What the room plays is still there: no new revision, no answer."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        answered = len(sync.replies.given)
+        sync.playlists.items = [A]
+        await sync.ask(PlaybackAction.RECONCILE)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert change.state.revision == 1
+    assert len(sync.replies.given) == answered
+
+
+async def test_a_length_learned_later_sets_the_end() -> None:
+    """An item whose length becomes known while it plays ends when it should."""
+    sync = Sync(Entry("a", position=1))
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        assert "r1" not in sync.deadlines.due
+        sync.playlists.items = [A]
+        await sync.ask(PlaybackAction.RECONCILE)
+
+    assert "r1" in sync.deadlines.due
+
+
+async def test_a_deleted_room_is_forgotten() -> None:
+    """Neither its state nor its deadline outlives it."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.playlists.there = False
+        await sync.ask(PlaybackAction.RECONCILE)
+
+    assert "r1" not in sync.rooms.held
+    assert "r1" not in sync.deadlines.due

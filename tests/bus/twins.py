@@ -98,6 +98,9 @@ class MemoryRooms:
         self.held[change.room] = Held(change, over.revision + 1)
         return True
 
+    async def forget(self, room: str) -> None:
+        self.held.pop(room, None)
+
 
 class MemoryPlaylists:
     """`Playlists` of one room."""
@@ -105,6 +108,7 @@ class MemoryPlaylists:
     def __init__(self, *entries: Entry) -> None:
         self.items = list(entries)
         self.asked = 0
+        self.there = True
 
     async def entries(self, room: str) -> list[Entry]:
         self.asked += 1
@@ -116,6 +120,9 @@ class MemoryPlaylists:
 
     async def live_delay_ms(self, room: str) -> int:
         return 3_000
+
+    async def has_room(self, room: str) -> bool:
+        return self.there
 
 
 class MemoryDeadlines:

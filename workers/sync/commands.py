@@ -53,6 +53,10 @@ class Commands:
 
     async def on_requested(self, request: PlaybackRequested) -> None:
         """Apply the command once, however often it comes, and answer each time."""
+        if request.action is PlaybackAction.RECONCILE and not await self._playlists.has_room(request.room):
+            await self._deadlines.cancel(request.room)
+            await self._rooms.forget(request.room)
+            return
         for _ in range(ATTEMPTS):
             held = await self._rooms.read(request.room)
             before = held.change
@@ -118,6 +122,9 @@ class Commands:
                     PlaybackAction.DEADLINE: autoplay.at_end,
                 }[request.action]
                 command = _leading(command, find(playlist, playback.item, playback.mode, playback.played))
+            case PlaybackAction.RECONCILE:
+                entry = await self._playlists.entry(room, playback.item) if playback.item else None
+                return playback, _leading(command, Step(entry))
             case PlaybackAction.PLAY | PlaybackAction.SEEK:
                 if playback.item is not None and not playback.live and playback.duration is None:
                     # It may have become known since the item was selected.
@@ -135,6 +142,8 @@ class Commands:
 
     async def _refused(self, request: PlaybackRequested, refusal: Refusal, held: Held) -> None:
         self._metrics.counter("matinee_sync_commands_total").labels(request.action, refusal.code).inc()
+        if request.action is PlaybackAction.RECONCILE:
+            return
         if request.action is PlaybackAction.DEADLINE:
             # It was set for a state that is gone. Whoever changed the state may have died before setting the
             # next one, so it is set again here.

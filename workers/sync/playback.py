@@ -217,6 +217,16 @@ def _deadline(playback: Playback, command: Command, now_ms: int, at: int) -> Pla
     return _stand_on(playback, command, command.target, playing=True, at=at)
 
 
+def _reconcile(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    if playback.item is not None and command.target is None:
+        return replace(
+            playback, item=None, playing=False, position=0.0, at=now_ms, live=False, duration=None, played=()
+        )
+    if command.target is not None and not playback.live and command.target.duration != playback.duration:
+        return replace(playback, duration=command.target.duration)
+    return Refusal(ErrorCode.CONFLICT, "The playback fits its playlist.")
+
+
 def _stand_on(playback: Playback, command: Command, target: Target, *, playing: bool, at: int) -> Playback:
     return replace(
         playback,
@@ -256,4 +266,5 @@ TRANSITIONS: Final[dict[PlaybackAction, Rule]] = {
     PlaybackAction.PREVIOUS:  Rule(False,   (),             _step),
     PlaybackAction.MODE:      Rule(False,   ("mode",),      _mode),
     PlaybackAction.DEADLINE:  Rule(True,    ("revision",),  _deadline),
+    PlaybackAction.RECONCILE: Rule(False,   (),             _reconcile),
 }  # fmt: skip

@@ -39,6 +39,9 @@ class Rooms(Protocol):
     async def write(self, change: PlaybackChanged, over: Held) -> bool:
         """Make it so, if the room still stands where `over` says; False if it does not."""
 
+    async def forget(self, room: str) -> None:
+        """The room is no more."""
+
 
 class Playlists(Protocol):
     """The playlists, as the gateway writes them."""
@@ -51,6 +54,9 @@ class Playlists(Protocol):
 
     async def live_delay_ms(self, room: str) -> int:
         """How far behind the publisher the room plays."""
+
+    async def has_room(self, room: str) -> bool:
+        """Whether the room is there at all."""
 
 
 class Deadlines(Protocol):
@@ -83,6 +89,10 @@ class BucketRooms:
             return await self._bucket.claim(change.room, value) is not None
         return await self._bucket.update(change.room, value, over.revision) is not None
 
+    async def forget(self, room: str) -> None:
+        """A marker without a value, which readers of the room's events skip."""
+        await self._bucket.delete(room)
+
 
 class PostgresPlaylists:
     """`Playlists` from the gateway's tables."""
@@ -105,6 +115,10 @@ class PostgresPlaylists:
         """The default where the room sets none."""
         delay = await self._pool.fetchval(self._sql["live_delay"], room)
         return RoomSettings().live_delay_ms if delay is None else int(delay)
+
+    async def has_room(self, room: str) -> bool:
+        """By its row."""
+        return bool(await self._pool.fetchval(self._sql["has_room"], room))
 
 
 def _entry(id_: str, parent: str | None, position: int, duration: float | None, kind: str) -> Entry:
