@@ -58,6 +58,19 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     MetricSpec("matinee_socket_sent_total", "counter", "Frames sent to members"),
     MetricSpec("matinee_socket_dropped_total", "counter", "Frames a slow reader did not get", ("type",)),
     MetricSpec("matinee_socket_closed_total", "counter", "Sockets closed, by close code", ("code",)),
+    MetricSpec("matinee_stream_bitrate_bps", "gauge", "Bits a second from a stream's publisher", ("stream",)),
+    MetricSpec("matinee_stream_fps", "gauge", "Video frames a second of a stream", ("stream",)),
+    MetricSpec(
+        "matinee_stream_gaps",
+        "gauge",
+        "Tag messages of a publish session that the bus did not take",
+        ("stream",),
+    ),
+    MetricSpec("matinee_stream_viewers", "gauge", "Viewers of a stream at this gateway", ("stream",)),
+    MetricSpec("matinee_hooks_total", "counter", "HTTP hooks asked and told", ("action", "outcome")),
+    MetricSpec(
+        "matinee_hook_seconds", "histogram", "Time until all hooks of an act answered", ("action",), _MS
+    ),
     MetricSpec("matinee_outbox_waiting", "gauge", "Outbox rows not yet on the bus"),
     MetricSpec(
         "matinee_sync_commands_total", "counter", "Playback commands, by outcome", ("action", "outcome")

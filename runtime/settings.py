@@ -13,7 +13,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from bus_schemas.limits import ACCESS_UNIT_MAX
 
 PREFIX: Final = "MATINEE_"
 CONFIG_ENV: Final = "MATINEE_CONFIG"
@@ -22,7 +32,9 @@ NOT_SETTINGS: Final = frozenset(
 )
 """Variables with our prefix that are no settings of a process."""
 
+SECRET_MIN: Final = 16
 Port = Annotated[int, Field(ge=0, le=65_535)]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$", max_length=2_000)]
 
 
 class SettingsError(Exception):
@@ -51,6 +63,8 @@ class MetricsSettings(Section):
     """Address to listen on."""
     port: Port = 0
     """0: any free port, logged at start."""
+    streams: int = Field(default=100, ge=0, le=5_000)
+    """Streams that have series of their own in a process, the greatest first; the rest are one, `other`."""
 
 
 class LimitSettings(Section):
@@ -76,6 +90,8 @@ class LimitSettings(Section):
     """Open sockets per address and gateway."""
     viewers_per_address: int = Field(default=500, ge=1)
     """Open HTTP-FLV connections per address and gateway."""
+    viewers_per_stream: int = Field(default=0, ge=0)
+    """Viewers a stream may have over all gateways and protocols; 0: any number."""
     streams_per_user: int = Field(default=100, ge=1)
     """Streams a user may own."""
     rooms_per_user: int = Field(default=100, ge=1)
@@ -141,6 +157,10 @@ class IngestSettings(Section):
     """A publisher who sends nothing for so long is lost."""
     max_bitrate_kbps: int = Field(default=20_000, ge=100)
     """Per stream, averaged over 5 s, where its key sets none: what sizes the LIVE stream."""
+    max_access_unit_bytes: int = Field(default=ACCESS_UNIT_MAX, ge=64 << 10, le=ACCESS_UNIT_MAX)
+    """Of one frame; a greater one is refused and counted."""
+    max_duration_s: int = Field(default=0, ge=0)
+    """A publish that lasts longer is ended; 0: none is."""
     on_conflict_limit: int = Field(default=3, ge=1)
     """Takeovers of a stream in 30 s before newcomers get BadName."""
     statistics_s: float = Field(default=5, gt=0)
@@ -189,6 +209,31 @@ class LiveSettings(Section):
     """A stream is pulled for so long after its last viewer left."""
 
 
+class HookSettings(Section):
+    """HTTP hooks: each a list of URLs that get a POST with SRS's names, signed; all must allow."""
+
+    on_publish: tuple[HttpUrl, ...] = ()
+    """Asked before somebody publishes; may rename the stream, set its title and limits."""
+    on_unpublish: tuple[HttpUrl, ...] = ()
+    """Told when a publish is over."""
+    on_play: tuple[HttpUrl, ...] = ()
+    """Asked before somebody plays."""
+    on_stop: tuple[HttpUrl, ...] = ()
+    """Told when a viewer is gone."""
+    secret: SecretStr = SecretStr("")
+    """Key of the signature (HMAC-SHA256); wanted as soon as a hook is set, at least 16 characters."""
+    timeout_s: float = Field(default=3, ge=0.1, le=10)
+    """What is not allowed within this time is denied."""
+
+    @model_validator(mode="after")
+    def _signed(self) -> HookSettings:
+        if (self.on_publish or self.on_unpublish or self.on_play or self.on_stop) and len(
+            self.secret.get_secret_value()
+        ) < SECRET_MIN:
+            raise ValueError(f"hooks want a secret of at least {SECRET_MIN} characters: set hooks.secret")
+        return self
+
+
 class Settings(Section):
     """All of it."""
 
@@ -212,6 +257,7 @@ class Settings(Section):
     sync: SyncSettings = SyncSettings()
     chat: ChatSettings = ChatSettings()
     live: LiveSettings = LiveSettings()
+    hooks: HookSettings = HookSettings()
 
 
 def leaves(

@@ -112,7 +112,13 @@ class StreamControl(BusMessage):
 class StreamLimits(BusMessage):
     """What a key allows; 0 means the site's default."""
 
-    bitrate_kbps: int = Field(default=0, ge=0)
+    bitrate_kbps: int = Field(default=0, ge=0, lt=1 << 31)
+    access_unit_bytes: int = Field(default=0, ge=0, lt=1 << 31)
+    """Of one frame."""
+    duration_s: int = Field(default=0, ge=0, lt=1 << 31)
+    """Of one publish."""
+    viewers: int = Field(default=0, ge=0, lt=1 << 31)
+    """Over all gateways and protocols."""
 
 
 class StreamKey(BusMessage):
