@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -110,8 +111,17 @@ class Consequences:
                         seat.session.tell_you(seat)
 
     async def _play_tokens(self, channel: Channel) -> None:
+        services = self._parts.services
+        streams = await services.streams.of_room(services.pool, channel.room)
         for seat in _seats(channel):
-            await seat.session.send_play_tokens(seat)
+            seat.session.send_play_tokens(seat, streams)
+            await asyncio.sleep(0)  # Each is a signature: others get their turn in between.
+
+    async def renew_play_tokens(self) -> None:
+        """New tokens for everybody in a room with streams that want them; raises what the database raises."""
+        for channel in self._parts.hub.channels():
+            if channel.seats:
+                await self._play_tokens(channel)
 
 
 def _seats(channel: Channel) -> list[RoomSeat]:

@@ -360,7 +360,8 @@ class PresenceBoard:
         try:
             if attendance.subscription is not None and not self._bus.nc.is_closed:
                 await attendance.subscription.unsubscribe()
-            await self._bucket.delete(self._key(attendance))
+            if attendance.channel.room not in self._rooms:  # else somebody came back, and the entry is his
+                await self._bucket.delete(self._key(attendance))
         except AWAY as exc:
             log.warning(
                 "presence not withdrawn: it will expire", room=attendance.channel.room, error=repr(exc)

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from bus_schemas.errors import ErrorCode, Refused
 from gateway.auth.principal import Principal, bearer_token
 from gateway.http.problems import AWAY
-from gateway.services import SERVICES
+from gateway.services import SERVICES, Services
 from gateway.ws import frames
 from gateway.ws.consequences import Consequences
 from gateway.ws.parts import ROOM_PARTS, RoomParts, build
@@ -120,10 +120,8 @@ class Sockets:
                 self._dropped.labels("any").inc(session.outgoing.dropped)
 
     async def tend(self) -> None:
-        """Flush, ping, close, renew, for ever."""
+        """Flush, ping, close, for ever."""
         loop_time = asyncio.get_running_loop().time
-        renew_s = self._parts.services.ctx.settings.auth.play_token_s / 2
-        renew_at = loop_time() + renew_s
         for tick in itertools.count():
             await asyncio.sleep(TICK_S)
             now = loop_time()
@@ -139,18 +137,6 @@ class Sockets:
             wall_ms = now_ms()
             for session in list(self._sessions.values()):
                 session.tend(now, wall_ms)
-            if now >= renew_at:
-                renew_at = now + renew_s
-                await self._renew_play_tokens()
-
-    async def _renew_play_tokens(self) -> None:
-        for session in list(self._sessions.values()):
-            for seat in list(session.seats.values()):
-                try:
-                    await session.send_play_tokens(seat)
-                except AWAY as exc:
-                    log.warning("play tokens not renewed", error=repr(exc))
-                    return
 
     def revoked(self, sign_in: str) -> None:
         """A sign-in was ended: its sockets end too."""
@@ -215,7 +201,8 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     parts = build(services)
     await parts.replies.start()
     await parts.hub.start()
-    Consequences(parts).watch()
+    consequences = Consequences(parts)
+    consequences.watch()
     sockets = Sockets(parts)
     services.tokens.revocations.on_revoked.append(sockets.revoked)
     app[ROOM_PARTS] = parts
@@ -223,12 +210,23 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     tasks = [
         services.ctx.tasks.spawn("sockets", sockets.tend(), vital=True),
         services.ctx.tasks.spawn("presence", parts.presence.run(), vital=True),
+        services.ctx.tasks.spawn("play-tokens", _renew(services, consequences), vital=True),
     ]
     yield
     for task in tasks:
         task.cancel()
     await parts.presence.stop()
     await parts.replies.stop()
+
+
+async def _renew(services: Services, consequences: Consequences) -> None:
+    """Renew play tokens, for ever, when half of their life is over."""
+    while True:
+        await asyncio.sleep(services.ctx.settings.auth.play_token_s / 2)
+        try:
+            await consequences.renew_play_tokens()
+        except AWAY as exc:
+            log.warning("play tokens not renewed", error=repr(exc))
 
 
 async def _drain(app: web.Application) -> None:

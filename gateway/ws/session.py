@@ -19,6 +19,7 @@ from bus_schemas.limits import SOCKET_FRAME_MAX
 from bus_schemas.messages.shapes import User
 from bus_schemas.permissions import Permission
 from gateway.auth.principal import Principal
+from gateway.db.streams import StreamRow
 from gateway.http.problems import as_refused
 from gateway.membership import Membership, join, membership
 from gateway.ws import entry, frames
@@ -49,6 +50,8 @@ log = get_logger("ws.session")
 
 ROOMS_MAX: Final = 32
 """Rooms of one socket."""
+JOINS_PER_SECOND: Final = 40
+"""Of one socket: all its rooms at once, when it comes back."""
 PING_S: Final = 20.0
 PINGS_MISSED_MAX: Final = 2
 RTT_SAMPLES: Final = 4
@@ -266,6 +269,7 @@ class Session:
 
     async def _join(self, frame: Join) -> None:
         room = frame.room
+        self._services.limits.take_now("join", str(self.number), JOINS_PER_SECOND)
         if self.outgoing.behind:
             raise Refused(ErrorCode.RATE_LIMITED, "Read first what you were sent.", retry_after=1)
         if room not in self.seats and len(self.seats) >= ROOMS_MAX:
@@ -303,7 +307,7 @@ class Session:
         if self._ws.closed:
             self.drop(room)
             return
-        await self.send_play_tokens(seat)
+        self.send_play_tokens(seat, await self._services.streams.of_room(self._services.pool, room))
 
     async def begin_anew(self, seat: RoomSeat) -> None:
         """The room's events have a new beginning: send `joined` once more."""
@@ -334,22 +338,16 @@ class Session:
         own = entry.you(seat.member)
         self.outgoing.send(text_frame({"type": "you", "room": seat.channel.room, **own}))
 
-    async def send_play_tokens(self, seat: RoomSeat) -> None:
-        """A token for each stream of the room that wants one."""
-        for stream in await self._services.streams.of_room(self._services.pool, seat.channel.room):
+    def send_play_tokens(self, seat: RoomSeat, streams: list[StreamRow]) -> None:
+        """A token for each of the room's streams that wants one, to those who may see what is played."""
+        if not seat.permissions & Permission.VIEW_PLAYLIST:
+            return
+        room = seat.channel.room
+        for stream in streams:
             if stream.restricted:
                 token, expires_at = self._services.tokens.issue_play(stream.id, seat.user.id)
-                self.outgoing.send(
-                    text_frame(
-                        {
-                            "type": "play_token",
-                            "room": seat.channel.room,
-                            "stream": stream.id,
-                            "token": token,
-                            "expires_at": expires_at,
-                        }
-                    )
-                )
+                given = {"room": room, "stream": stream.id, "token": token, "expires_at": expires_at}
+                self.outgoing.send(text_frame({"type": "play_token", **given}))
 
     async def _member(self, room: str) -> Membership:
         """Who the sender is in the room; on this socket, else as HTTP would find him."""
