@@ -1,8 +1,9 @@
 """One stream to many sockets: what arrives within the join window goes out as one shared buffer.
 
-Every viewer is a cursor into the stream's ring. A viewer at the edge gets the shared buffer, HTTP chunk
-framing included, which is built once for all; one who is behind (new, or slow) is brought on in bites
-of his own. Writing goes straight to the transports, and is driven by arrivals: no task wakes per viewer.
+Every viewer is a cursor into the stream's ring. A viewer at the edge gets the shared buffer, which is built
+once for all whose connections want the same framing around it; one who is behind (new, or slow) is brought
+on in bites of his own. Writing goes straight to the transports, and is driven by arrivals: no task wakes
+per viewer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from gateway.live.framing import Framing, framed
 from media.ring import NOWHERE, Ring
 from media.timeline import stamp
 
@@ -50,15 +52,14 @@ class Ending(StrEnum):
 class Viewer:
     """One connection: a transport, and a cursor into the ring."""
 
-    __slots__ = ("chunked", "cursor", "done", "drops", "stuck_at", "stuck_since", "transport")
+    __slots__ = ("cursor", "done", "drops", "framing", "stuck_at", "stuck_since", "transport")
 
     def __init__(
-        self, transport: asyncio.WriteTransport, done: asyncio.Future[Ending], *, chunked: bool
+        self, transport: asyncio.WriteTransport, done: asyncio.Future[Ending], framing: Framing
     ) -> None:
         self.transport = transport
         self.done = done
-        self.chunked = chunked
-        """False for HTTP/1.0, whose body ends with the connection."""
+        self.framing = framing
         self.cursor = NOWHERE
         self.drops = 0
         self.stuck_at = 0
@@ -93,6 +94,12 @@ class Fanout:
         self._due = 0.0
         self._ending_at: float | None = None
         self._join: tuple[int, int, int, bytes] | None = None
+
+    def view(self, transport: asyncio.WriteTransport, framing: Framing) -> Viewer:
+        """Begin to write to this transport, the newest key frame first."""
+        viewer = Viewer(transport, self._loop.create_future(), framing)
+        self.add(viewer)
+        return viewer
 
     def add(self, viewer: Viewer) -> None:
         """Serve this viewer from the newest key message on, at once."""
@@ -159,19 +166,22 @@ class Fanout:
         start, head = self._edge, self._ring.head
         self._edge = head
         self._flushed_at = now
-        plain = shared = b""
+        plain = b""
         if head != start and start >= self._ring.tail:
             plain = b"".join(self._ring.read(start, 1 << 62)[0])
-            shared = chunk(plain)
+        shared: dict[Framing, bytes] = {}
         written = 0
         gone: list[tuple[Viewer, Ending]] = []
         for viewer in self.viewers:
             transport = viewer.transport
-            at_edge = viewer.cursor == start and (bool(shared) or head == start)
+            at_edge = viewer.cursor == start and (bool(plain) or head == start)
             if not at_edge or transport.is_closing() or transport.get_write_buffer_size() > FULL:
                 self._serve(viewer, now, gone)
-            elif shared:
-                transport.write(shared if viewer.chunked else plain)
+            elif plain:
+                buffer = shared.get(viewer.framing)
+                if buffer is None:
+                    buffer = shared[viewer.framing] = framed(plain, viewer.framing)
+                transport.write(buffer)
                 viewer.cursor = head
                 written += 1
         if written:
@@ -239,10 +249,5 @@ class Fanout:
         return self._join[3], self._join[2]
 
     def _write(self, viewer: Viewer, body: bytes) -> None:
-        viewer.transport.write(chunk(body) if viewer.chunked else body)
+        viewer.transport.write(framed(body, viewer.framing))
         self._sent_bytes.inc(len(body))
-
-
-def chunk(body: bytes) -> bytes:
-    """The body as one chunk of HTTP's chunked coding (RFC 9112, 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(body), body) if body else b""

@@ -25,6 +25,7 @@ def add_routes(app: web.Application) -> None:
     app.on_response_prepare.append(_keep_no_errors)
     router = app.router
     router.add_get(_STREAM + ".flv", flv.serve_flv)
+    router.add_get(_STREAM + "/ws", flv.serve_flv_socket, allow_head=False)
     router.add_get(_STREAM + "/index.m3u8", hls.serve_multivariant)
     router.add_get(_RENDITION + "/index.m3u8", hls.serve_media)
     router.add_get(_RENDITION + _SEGMENT + r".{part:\d{1,9}}.m4s", hls.serve_part)

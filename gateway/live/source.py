@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 from bus_schemas.streams import LIVE, LIVE_HEADERS, PUBLISHERS
 from bus_schemas.subjects import LIVE_HEADER, LIVE_TAGS_KEY
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagFormatError, TagHeader
-from gateway.live.fanout import Fanout, Viewer
+from gateway.live.fanout import Fanout
 from gateway.live.liveness import offline
 from media import flv
 from media.ring import Ring
@@ -100,12 +100,6 @@ class LiveSource:
         """The FLV file header for the tracks there are."""
         audio, video = tracks_of(self.ring.header)
         return flv.file_header(audio=audio, video=video)
-
-    def view(self, transport: asyncio.WriteTransport, *, chunked: bool) -> Viewer:
-        """Begin to write to this transport, the newest key frame first."""
-        viewer = Viewer(transport, self._loop.create_future(), chunked=chunked)
-        self.fanout.add(viewer)
-        return viewer
 
     def stop(self) -> None:
         """End all viewers at once: this gateway goes."""

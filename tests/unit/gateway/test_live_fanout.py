@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from gateway.live.fanout import BITE, ENDING_S, FULL, Ending, Fanout, Viewer, chunk, join_window_s
+from gateway.live.fanout import BITE, ENDING_S, FULL, Ending, Fanout, Viewer, join_window_s
+from gateway.live.framing import Framing, chunk, framed
 from media.ring import Ring
 from tests.unit.gateway.live_sources import HEADERS, inter_frame, key_frame
 
@@ -107,9 +108,9 @@ class Stream:
         self.dts += 40
         return tags
 
-    async def join(self, socket: Socket, *, chunked: bool = True) -> Viewer:
+    async def join(self, socket: Socket, framing: Framing = Framing.CHUNKED) -> Viewer:
         done: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        viewer = Viewer(socket, done, chunked=chunked)  # type: ignore[arg-type]
+        viewer = Viewer(socket, done, framing)  # type: ignore[arg-type]
         self.fanout.add(viewer)
         return viewer
 
@@ -159,12 +160,28 @@ async def test_viewers_at_the_edge_are_given_the_same_buffer() -> None:
     assert all(one is last[0] for one in last)
 
 
+async def test_connections_that_want_another_framing_share_a_buffer_of_their_own() -> None:
+    """Beside HTTP viewers all WebSocket viewers get one binary message, made once."""
+    stream = Stream()
+    stream.frame(key=True)
+    http, *sockets = (Socket() for _ in range(4))
+    await stream.join(http)
+    for socket in sockets:
+        await stream.join(socket, Framing.SOCKET)
+
+    tags = stream.frame(size=200)
+
+    assert http.written[-1] == chunk(tags)
+    assert sockets[0].written[-1] == b"\x82\x7e" + len(tags).to_bytes(2, "big") + tags
+    assert all(socket.written[-1] is sockets[0].written[-1] for socket in sockets)
+
+
 async def test_an_http_1_0_viewer_gets_plain_bytes() -> None:
     """Who does not know the chunked coding gets the tags as they are."""
     stream = Stream()
     stream.frame(key=True)
     socket = Socket()
-    await stream.join(socket, chunked=False)
+    await stream.join(socket, Framing.PLAIN)
 
     tags = stream.frame()
 
@@ -319,6 +336,7 @@ async def test_at_the_end_everybody_gets_what_there_is() -> None:
 
 
 def test_an_empty_chunk_is_never_written() -> None:
-    """A chunk of length zero would end the response."""
+    """A chunk of length zero would end the response, an empty message says nothing."""
+    assert [framed(b"", framing) for framing in Framing] == [b"", b"", b""]
     assert chunk(b"") == b""
     assert chunk(b"abc") == b"3\r\nabc\r\n"
