@@ -3,6 +3,7 @@
 import typer
 from pydantic import SecretStr
 
+from ops import settings_page
 from ops.connections import load_settings
 from runtime.logs import redact
 from runtime.settings import Settings, env_name, leaves
@@ -22,6 +23,12 @@ def show() -> None:
     for path, _ in leaves():
         value, chosen = _value(settings, path)
         print(f"{'.'.join(path)} = {value}  ({env_name(path)}{'' if chosen else ', default'})")
+
+
+@config.command()
+def page() -> None:
+    """Print docs/settings.md."""
+    print(settings_page.page(), end="")
 
 
 def _value(settings: Settings, path: tuple[str, ...]) -> tuple[str, bool]:
