@@ -19,7 +19,7 @@ from tests.unit.ingest.rtmp_client import (
 from workers.ingest.packing import Packer, UnsupportedCodecError
 from workers.ingest.rtmp import amf0
 from workers.ingest.rtmp.connection import Connection
-from workers.ingest.rtmp.errors import RemoteProtocolError
+from workers.ingest.rtmp.errors import AmfError, RemoteProtocolError
 from workers.ingest.rtmp.events import Event, MediaKind, MediaReceived, PublishRequested, PublishStopped
 from workers.ingest.timestamps import TimestampRepair
 
@@ -117,8 +117,8 @@ def test_a_flipped_byte(at: int, value: int, step: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_amf0(data: bytes) -> None:
-    """Values or Amf0Error."""
-    with contextlib.suppress(amf0.Amf0Error):
+    """Values or AmfError."""
+    with contextlib.suppress(AmfError):
         amf0.decode(data)
 
 

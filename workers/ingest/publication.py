@@ -27,6 +27,7 @@ from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tasks import Tasks
 from workers.ingest.acknowledgements import Acknowledgements
+from workers.ingest.admission import Admission
 from workers.ingest.continuation import Beginning
 from workers.ingest.delivery import BUS_FAULTS, Delivery
 from workers.ingest.packing import Packer, TagMessage
@@ -55,6 +56,7 @@ class Surroundings:
     metrics: Metrics
     node: str
     statistics_s: float
+    admission: Admission
 
 
 @dataclass(slots=True)

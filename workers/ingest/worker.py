@@ -16,9 +16,10 @@ from runtime.clock import now_ms
 from runtime.lifecycle import Context
 from runtime.logs import get_logger
 from workers.ingest.acknowledgements import Acknowledgements
+from workers.ingest.admission import admit_all
 from workers.ingest.publication import Surroundings
 from workers.ingest.registry import Registry
-from workers.ingest.server import Publishers
+from workers.ingest.server import Connections
 
 log = get_logger("ingest")
 
@@ -31,9 +32,16 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     acknowledgements = Acknowledgements(bus)
     await acknowledgements.listen()
     around = Surroundings(
-        bus, registry, acknowledgements, context.tasks, context.metrics, context.node, settings.statistics_s
+        bus,
+        registry,
+        acknowledgements,
+        context.tasks,
+        context.metrics,
+        context.node,
+        settings.statistics_s,
+        admit_all,
     )
-    publishers = Publishers(around, settings, limits=context.settings.limits.enabled)
+    connections = Connections(around, settings, limits=context.settings.limits.enabled)
 
     async def on_control(message: Msg) -> None:
         try:
@@ -41,20 +49,20 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         except ValidationError as error:
             log.warning("an order does not parse", subject=message.subject, error=str(error))
             return
-        connection = publishers.by_stream(order.stream)
-        if connection is not None:
+        publisher = connections.by_stream(order.stream)
+        if publisher is not None:
             log.info("kicked", stream=order.stream, reason=order.reason)
-            connection.kick(order.reason)
+            publisher.kick(order.reason)
 
     async def on_claim(message: Msg) -> None:
         # Anybody's write to the bucket; only the bucket itself says who holds the stream now.
-        connection = publishers.by_stream(message.subject.rsplit(".", 1)[1])
-        publication = connection.publication if connection is not None else None
+        publisher = connections.by_stream(message.subject.rsplit(".", 1)[1])
+        publication = publisher.publication if publisher is not None else None
         if publication is not None and publication.claim.value.connection.encode() not in message.data:
             await publication.check_claim()
 
     async def on_reconnect() -> None:
-        publications = [c.publication for c in publishers.connections if c.publication is not None]
+        publications = [p.publication for p in connections.publishers() if p.publication is not None]
         for publication in publications:
             publication.reconnected()
         for publication in publications:
@@ -64,7 +72,7 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)
     bus.on_reconnect.append(on_reconnect)
     server = await asyncio.get_running_loop().create_server(
-        publishers, settings.host, settings.rtmp_port, reuse_port=True
+        connections, settings.host, settings.rtmp_port, reuse_port=True
     )
     host, port = server.sockets[0].getsockname()[:2]
     context.addresses["rtmp"] = f"{host}:{port}"
@@ -72,4 +80,4 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
-        await publishers.drain()
+        await connections.drain()

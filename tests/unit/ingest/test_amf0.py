@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from workers.ingest.rtmp import amf0
+from workers.ingest.rtmp.errors import AmfError
 
 TABLE: list[tuple[Any, str]] = [
     (1.5, "003ff8000000000000"),
@@ -72,11 +73,11 @@ def test_an_ecma_array_says_how_many() -> None:
         b"\x00\x00", b"\x02\x00\x05ab", b"\x03\x00\x01a", b"\x07\x00\x01", b"\x11\x0a", b"\x0a\xff\xff\xff\xff",
         b"\x03\x00\x01a" * 20, b"\x05" * 2_000, b"\x0a\x00\x00\x00\x01" * 20 + b"\x05",
     ],
-    ids=["cut number", "cut string", "cut object", "reference", "AMF3", "huge array", "deep", "many", "deep array"],
+    ids=["cut number", "cut string", "cut object", "reference", "cut AMF3", "huge array", "deep", "many", "deep array"],
 )  # fmt: skip
 def test_what_is_not_amf0_or_too_much_is_the_peers_fault(data: bytes) -> None:
     """Cut off, unknown, nested or numerous beyond the limits: one kind of error."""
-    with pytest.raises(amf0.Amf0Error):
+    with pytest.raises(AmfError):
         amf0.decode(data)
 
 

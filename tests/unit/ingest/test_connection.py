@@ -44,7 +44,7 @@ MEDIA = (
 END = command("FCUnpublish", 6, None, "secret") + command("deleteStream", 7, None, 1.0)
 EVENTS: list[Event] = [
     Connected("live", "FMLE/3.0"),
-    PublishRequested(1, "secret"),
+    PublishRequested(1, "secret", "live"),
     MetadataReceived({"width": 160.0}),
     MediaReceived(MediaKind.VIDEO, 0, AVC_HEADER),
     MediaReceived(MediaKind.AUDIO, 0, AAC_HEADER),
@@ -142,7 +142,7 @@ def test_a_running_publish_can_be_ended_by_us() -> None:
     """A kick: refuse answers a publish that was accepted before."""
     connection = publishing()
 
-    connection.refuse(PublishRequested(1, "secret"), "NetStream.Publish.Denied", "kicked")
+    connection.refuse(PublishRequested(1, "secret", "live"), "NetStream.Publish.Denied", "kicked")
 
     assert commands(answers(connection, skip=0))[0][3]["code"] == "NetStream.Publish.Denied"
     assert feed(connection, MEDIA) == []
@@ -157,7 +157,7 @@ def test_a_publisher_may_publish_again_on_its_connection() -> None:
 
     assert events == [
         PublishStopped(1, "FCUnpublish"),
-        PublishRequested(2, "other"),
+        PublishRequested(2, "other", "live"),
         MediaReceived(MediaKind.AUDIO, 0, audio_frame()),
     ]
 
@@ -184,7 +184,7 @@ def test_each_way_to_stop_is_understood(stop: str) -> None:
 
 def test_the_key_stands_in_no_representation() -> None:
     """Events may be logged: neither the key nor the app, which may hold it, is shown."""
-    assert "secret" not in repr([PublishRequested(1, "secret"), Connected("live/secret", "x")])
+    assert "secret" not in repr([PublishRequested(1, "secret", "live"), Connected("live/secret", "x")])
 
 
 def test_pings_are_answered() -> None:
@@ -246,7 +246,7 @@ def test_what_means_nothing_costs_nothing(data: bytes) -> None:
 def test_an_unknown_command_is_answered_with_an_error() -> None:
     """The peer waits for an answer to its transaction."""
     connection = publishing()
-    feed(connection, command("play", 12, None, "x", stream_id=1))
+    feed(connection, command("seek", 12, None, 5.0, stream_id=1))
 
     (said,) = commands(answers(connection, skip=0))
     assert said[:2] == ["_error", 12]

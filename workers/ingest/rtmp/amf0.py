@@ -2,7 +2,7 @@
 
 Python's None, bool, float, str, dict and list stand for null and undefined, boolean, number,
 string, object and ECMA array, strict array. A date reads as its number; a typed object as a
-dict. References and the switch to AMF3 are refused: no encoder sends them.
+dict. A value behind the switch to AMF3 is read as such. References are refused: no encoder sends them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from workers.ingest.rtmp.errors import RemoteProtocolError
+from workers.ingest.rtmp import amf3
+from workers.ingest.rtmp.errors import AmfError
 
 MAX_DEPTH: Final = 16
 """Real commands nest 2 deep; deeper is an attack on the stack."""
@@ -23,10 +24,10 @@ _U32: Final = struct.Struct("!I")
 
 NUMBER, BOOLEAN, STRING, OBJECT, NULL, UNDEFINED = 0, 1, 2, 3, 5, 6
 ECMA_ARRAY, OBJECT_END, STRICT_ARRAY, DATE, LONG_STRING = 8, 9, 10, 11, 12
-UNSUPPORTED, XML_DOCUMENT, TYPED_OBJECT = 13, 15, 16
+UNSUPPORTED, XML_DOCUMENT, TYPED_OBJECT, TO_AMF3 = 13, 15, 16, 17
 
 
-class Amf0Error(RemoteProtocolError):
+class Amf0Error(AmfError):
     """Bytes that are not AMF0, or exceed its limits here."""
 
 
@@ -76,6 +77,9 @@ class _Reader:
             number = _NUMBER.unpack(self.take(8))[0]
             self.take(2)  # the time zone, reserved since AMF0 (2.13)
             return number
+        if marker == TO_AMF3:
+            value, self.at = amf3.decode_at(self.data, self.at)
+            return value
         return self._compound(marker, depth)
 
     def _compound(self, marker: int, depth: int) -> Any:
@@ -103,7 +107,7 @@ class _Reader:
 
 
 def decode(data: bytes) -> list[Any]:
-    """All values of one message, in order; raises `Amf0Error`."""
+    """All values of one message, in order; raises `AmfError`."""
     reader = _Reader(data)
     values = []
     while reader.at < len(data):
@@ -112,7 +116,7 @@ def decode(data: bytes) -> list[Any]:
 
 
 def decode_first(data: bytes) -> tuple[Any, int]:
-    """The first value and where the next begins; raises `Amf0Error`."""
+    """The first value and where the next begins; raises `AmfError`."""
     reader = _Reader(data)
     return reader.value(0), reader.at
 

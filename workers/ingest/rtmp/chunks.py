@@ -11,7 +11,7 @@ from typing import Final
 
 from workers.ingest.rtmp.buffer import ReceiveBuffer
 from workers.ingest.rtmp.errors import RemoteProtocolError
-from workers.ingest.rtmp.messages import MAX_MESSAGE_SIZE, Message, MessageType, u32
+from workers.ingest.rtmp.messages import EXTENDED, MAX_MESSAGE_SIZE, Message, MessageType, u32
 
 DEFAULT_CHUNK_SIZE: Final = 128
 MIN_CHUNK_SIZE: Final = 128
@@ -22,7 +22,6 @@ MAX_CHUNK_STREAMS: Final = 64
 """Encoders use 3 to 8; each one costs memory."""
 MAX_UNFINISHED: Final = 2 * MAX_MESSAGE_SIZE
 """Bytes held in messages that have begun and not ended, all chunk streams together."""
-_EXTENDED: Final = 0xFFFFFF
 _HEADER_SIZES: Final = (11, 7, 3, 0)
 
 
@@ -133,7 +132,7 @@ class ChunkReader:
             if length > self.max_message:
                 raise RemoteProtocolError(f"a message of {length} bytes, at most {self.max_message}")
             extended = None
-            if field == _EXTENDED:
+            if field == EXTENDED:
                 at += 4
                 if at > end:
                     return start - at

@@ -1,27 +1,29 @@
 """One RTMP connection from the server's side, sans-I/O.
 
 The owner of socket and clock feeds `receive_data`, writes what `data_to_send` holds and acts on
-`events_received`. A `PublishRequested` waits for `accept` or `refuse`. After an error nothing
-that arrives is looked at any more.
+`events_received`. A `PublishRequested` or `PlayRequested` waits for `accept` or `refuse`. After an error
+nothing that arrives is looked at any more.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from workers.ingest.rtmp import amf0, handshake, messages
+from workers.ingest.rtmp import amf0, capabilities, handshake, messages
 from workers.ingest.rtmp.chunks import DEFAULT_CHUNK_SIZE, ChunkReader
-from workers.ingest.rtmp.errors import LocalProtocolError, RemoteProtocolError
+from workers.ingest.rtmp.errors import AmfError, LocalProtocolError, RemoteProtocolError
 from workers.ingest.rtmp.events import (
     Connected,
     Event,
     MediaKind,
     MediaReceived,
     MetadataReceived,
+    PlayRequested,
+    PlayStopped,
     PublishRequested,
     PublishStopped,
 )
-from workers.ingest.rtmp.keys import find_stream_key
+from workers.ingest.rtmp.keys import find_played, find_stream_key, first_part, other_query
 from workers.ingest.rtmp.messages import Command, Message, MessageType, UserControl
 from workers.ingest.rtmp.state import TRANSITIONS, Act, State
 
@@ -29,6 +31,8 @@ WINDOW_ACK_SIZE: Final = 2_500_000
 """Bytes the peer may send un-acknowledged, and what we take its window for until it says."""
 OUR_CHUNK_SIZE: Final = 4096
 """Every answer of ours fits one chunk."""
+PLAY_CHUNK_SIZE: Final = 65_536
+"""To players: all get the same bytes, so all have the same chunk size."""
 MAX_MESSAGE_UNKNOWN: Final = 64 << 10
 """Bytes of one message before a publish is accepted: strangers send commands, and get no memory for more."""
 MAX_STREAMS: Final = 16
@@ -38,6 +42,7 @@ _CONTROL_STREAM: Final = 2
 _COMMAND_STREAM: Final = 3
 _STATUS_STREAM: Final = 5
 _MAX_ENCODER_NAME: Final = 128
+_BUSY: Final = frozenset({State.ASKING, State.PUBLISHING, State.ASKING_TO_PLAY, State.PLAYING})
 
 
 class Connection:
@@ -56,7 +61,8 @@ class Connection:
         self._writes: list[bytes] = []
         self._app = ""
         self._next_stream_id = 1
-        self._publish_stream = 0
+        self._stream = 0
+        """The message stream of the publish or play."""
         self._received = 0
         self._acknowledged = 0
         self._ack_every = WINDOW_ACK_SIZE // 2
@@ -89,7 +95,7 @@ class Connection:
                 self._send(MessageType.ACKNOWLEDGEMENT, total, _CONTROL_STREAM)
         except RemoteProtocolError as error:
             if self._state is not State.HANDSHAKE:
-                self._send_status(self._publish_stream, "error", "NetStream.Failed", str(error))
+                self._send_status(self._stream, "error", "NetStream.Failed", str(error))
             self._move(Act.FAIL)
             raise
 
@@ -103,26 +109,61 @@ class Connection:
         writes, self._writes = self._writes, []
         return writes
 
-    def accept(self, request: PublishRequested) -> None:
-        """Let the publish begin; raises `LocalProtocolError` when none waits."""
-        if request.stream_id != self._publish_stream:
-            raise LocalProtocolError(f"no publish waits on stream {request.stream_id}")
-        self._move(Act.ACCEPT, remote=False)
-        self._chunks.max_message = messages.MAX_MESSAGE_SIZE
-        self._send_control(UserControl.STREAM_BEGIN, request.stream_id)
-        self._send_status(request.stream_id, "status", "NetStream.Publish.Start", "publishing")
+    def accept(self, request: PublishRequested | PlayRequested) -> None:
+        """Let the publish or play begin; raises `LocalProtocolError` when none waits.
 
-    def refuse(self, request: PublishRequested, code: str, description: str) -> None:
-        """Answer a publish with `onStatus` error `code`, or end one that runs; then the owner closes.
-
-        `code` is one that encoders know: NetStream.Publish.BadName, NetStream.Publish.Denied …
-        Raises `LocalProtocolError` when no publish waits or runs on that stream.
+        After a play was accepted, its media goes out as `playing.encode` made it.
         """
-        if request.stream_id != self._publish_stream:
-            raise LocalProtocolError(f"no publish waits or runs on stream {request.stream_id}")
+        stream = self._check_asked(request)
+        self._move(Act.ACCEPT, remote=False)
+        if isinstance(request, PublishRequested):
+            self._chunks.max_message = messages.MAX_MESSAGE_SIZE
+            self._send_control(UserControl.STREAM_BEGIN, stream)
+            self._send_status(stream, "status", "NetStream.Publish.Start", "publishing")
+            return
+        self._set_chunk_size(PLAY_CHUNK_SIZE)
+        self._send_control(UserControl.STREAM_BEGIN, stream)
+        self._send_status(stream, "status", "NetStream.Play.Reset", "playing another stream")
+        self._send_status(stream, "status", "NetStream.Play.Start", "playing")
+        # Flash forbids a player to look at the pictures unless it is told that it may.
+        access = amf0.encode("|RtmpSampleAccess", True, True)
+        self._send(MessageType.DATA_AMF0, access, _STATUS_STREAM, stream)
+        started = amf0.encode("onStatus", {"code": "NetStream.Data.Start"})
+        self._send(MessageType.DATA_AMF0, started, _STATUS_STREAM, stream)
+
+    def refuse(self, request: PublishRequested | PlayRequested, code: str, description: str) -> None:
+        """Answer a publish or play with `onStatus` error `code`, or end one that runs; then the owner closes.
+
+        `code` is one that encoders and players know: NetStream.Publish.BadName, NetStream.Play.StreamNotFound …
+        Raises `LocalProtocolError` when none waits or runs on that stream.
+        """
+        stream = self._check_asked(request)
         self._move(Act.REFUSE, remote=False)
-        self._send_status(request.stream_id, "error", code, description)
-        self._publish_stream = 0
+        self._send_status(stream, "error", code, description)
+        self._stream = 0
+
+    def end_play(self, request: PlayRequested, description: str) -> None:
+        """Tell the player that the stream is over; raises `LocalProtocolError` unless he plays it."""
+        stream = self._check_asked(request)
+        self._move(Act.REFUSE, remote=False)
+        self._send_status(stream, "status", "NetStream.Play.UnpublishNotify", description)
+        self._send_control(UserControl.STREAM_EOF, stream)
+        self._send_status(stream, "status", "NetStream.Play.Stop", description)
+        self._stream = 0
+
+    def ask_to_reconnect(self, description: str) -> None:
+        """Ask a peer that said it can (`CapsEx.RECONNECT`) to come again, to the same address (E-RTMP v2).
+
+        It goes on as before until it does. Raises `LocalProtocolError` before it is connected.
+        """
+        if self._state in (State.HANDSHAKE, State.OPENING, State.FAILED):
+            raise LocalProtocolError("nobody is connected who could reconnect")
+        self._send_status(0, "status", "NetConnection.Connect.ReconnectRequest", description)
+
+    def _check_asked(self, request: PublishRequested | PlayRequested) -> int:
+        if request.stream_id != self._stream:
+            raise LocalProtocolError(f"nothing waits or runs on stream {request.stream_id}")
+        return self._stream
 
     def _move(self, act: Act, *, remote: bool = True) -> None:
         after = TRANSITIONS.get((self._state, act))
@@ -167,6 +208,8 @@ class Connection:
         elif kind == MessageType.WINDOW_ACK_SIZE:
             # Half of it, so that an acknowledgement is on its way before the peer must stop.
             self._ack_every = max(1, messages.u32(message.payload, "Window Acknowledgement Size") // 2)
+        elif kind == MessageType.SET_PEER_BANDWIDTH:
+            self._send(MessageType.WINDOW_ACK_SIZE, message.payload[:4].rjust(4, b"\0"), _CONTROL_STREAM)
         elif kind == MessageType.USER_CONTROL:
             self._on_user_control(message.payload)
         else:
@@ -185,13 +228,12 @@ class Connection:
 
     def _on_data(self, message: Message) -> None:
         """`@setDataFrame` in front is taken off; what cannot be read costs the peer only its metadata."""
-        payload = message.payload[1:] if message.type == MessageType.DATA_AMF3 else message.payload
         if self._state is not State.PUBLISHING:
             self._ignore_media()
             return
         try:
-            values = amf0.decode(payload)
-        except amf0.Amf0Error:
+            values = amf0.decode(messages.amf_payload(message))
+        except AmfError:
             values = []
         if values and values[0] == "@setDataFrame":
             values = values[1:]
@@ -217,19 +259,22 @@ class Connection:
                 status = {"level": "status", "code": "NetStream.Publish.Start", "description": "go ahead"}
                 self._send_command("_result", command.transaction, None, None)
                 self._send_command("onFCPublish", 0, None, status)
-            case "releaseStream" | "_checkbw":
+            case "releaseStream" | "_checkbw" | "FCSubscribe":
                 self._send_command("_result", command.transaction, None, None)
+            case "play":
+                self._on_play(stream_id, command)
+            case "getStreamLength":
+                self._send_command("_result", command.transaction, None, 0.0)
             case "FCUnpublish" | "deleteStream" | "closeStream":
                 self._on_stop(stream_id, command)
             case _:
-                self.ignored += 1
-                if command.transaction:
-                    status = {
-                        "level": "error",
-                        "code": "NetConnection.Call.Failed",
-                        "description": "no such command",
-                    }
-                    self._send_command("_error", command.transaction, None, status)
+                self._on_unknown(command)
+
+    def _on_unknown(self, command: Command) -> None:
+        self.ignored += 1
+        if command.transaction:
+            status = {"level": "error", "code": "NetConnection.Call.Failed", "description": "no such command"}
+            self._send_command("_error", command.transaction, None, status)
 
     def _on_connect(self, command: Command) -> None:
         self._move(Act.CONNECT)
@@ -239,36 +284,58 @@ class Connection:
         self._app = app if isinstance(app, str) else ""
         shown = encoder if isinstance(encoder, str) else ""
         shown = "".join(c for c in shown[:_MAX_ENCODER_NAME] if c.isprintable())
-        self._events.append(Connected(self._app, shown))
+        self._events.append(Connected(self._app, shown, capabilities.read_caps(properties)))
         window = WINDOW_ACK_SIZE.to_bytes(4, "big")
         self._send(MessageType.WINDOW_ACK_SIZE, window, _CONTROL_STREAM)
         self._send(MessageType.SET_PEER_BANDWIDTH, window + b"\x02", _CONTROL_STREAM)
-        self._send(MessageType.SET_CHUNK_SIZE, OUR_CHUNK_SIZE.to_bytes(4, "big"), _CONTROL_STREAM)
-        self._sent_chunk_size = OUR_CHUNK_SIZE
+        self._set_chunk_size(OUR_CHUNK_SIZE)
         self._send_control(UserControl.STREAM_BEGIN, 0)
+        announced = capabilities.announced()
         self._send_command(
             "_result",
             command.transaction,
-            {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1},
+            {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1, **announced},
             {
                 "level": "status",
                 "code": "NetConnection.Connect.Success",
                 "description": "connected",
                 "objectEncoding": 0,
+                # Peers look for these here or in the properties before it; the document leaves it open.
+                **announced,
             },
         )
 
     def _on_publish(self, stream_id: int, command: Command) -> None:
-        if self._state in (State.ASKING, State.PUBLISHING):
-            description = "this connection publishes already"
+        if self._state in _BUSY:
+            description = "this connection is not free"
             self._send_status(stream_id, "error", "NetStream.Publish.BadName", description)
             return
         self._move(Act.PUBLISH)
         name = command.argument(1)
-        key = find_stream_key(self._app, name if isinstance(name, str) else "")
+        text = name if isinstance(name, str) else ""
         # 0 is the connection itself; some encoders publish on it, and answers must go back there.
-        self._publish_stream = stream_id
-        self._events.append(PublishRequested(stream_id, key))
+        self._stream = stream_id
+        self._events.append(
+            PublishRequested(
+                stream_id,
+                find_stream_key(self._app, text),
+                first_part(self._app),
+                other_query(self._app, text, "key"),
+            )
+        )
+
+    def _on_play(self, stream_id: int, command: Command) -> None:
+        if self._state in _BUSY:
+            description = "this connection is not free"
+            self._send_status(stream_id, "error", "NetStream.Play.Failed", description)
+            return
+        self._move(Act.PLAY)
+        name = command.argument(1)
+        text = name if isinstance(name, str) else ""
+        self._stream = stream_id
+        stream, token = find_played(self._app, text)
+        query = other_query(self._app, text, "token")
+        self._events.append(PlayRequested(stream_id, stream, token, first_part(self._app), query))
 
     def _on_stop(self, stream_id: int, command: Command) -> None:
         if command.name == "FCUnpublish":
@@ -277,14 +344,22 @@ class Connection:
             argument = command.argument(1)
             named = int(argument) if isinstance(argument, float) and 0 <= argument < 2**32 else 0
         else:
-            named = stream_id or self._publish_stream
-        if self._state not in (State.ASKING, State.PUBLISHING) or named != self._publish_stream:
+            named = stream_id or self._stream
+        plays = self._state in (State.ASKING_TO_PLAY, State.PLAYING)
+        if self._state not in _BUSY or named != self._stream or (plays and command.name == "FCUnpublish"):
             self.ignored += 1
             return
         self._move(Act.STOP)
+        self._stream = 0
+        if plays:
+            self._events.append(PlayStopped(named))
+            return
         self._send_status(named, "status", "NetStream.Unpublish.Success", "stopped")
-        self._publish_stream = 0
         self._events.append(PublishStopped(named, command.name))
+
+    def _set_chunk_size(self, size: int) -> None:
+        self._send(MessageType.SET_CHUNK_SIZE, size.to_bytes(4, "big"), _CONTROL_STREAM)
+        self._sent_chunk_size = size
 
     def _send(self, kind: int, payload: bytes, chunk_stream: int, stream_id: int = 0) -> None:
         self._writes.append(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from workers.ingest.rtmp.capabilities import CapsEx
+
 
 class MediaKind(IntEnum):
     """The RTMP message types that carry media (RTMP 1.0, 7.1); the numbers are also FLV's tag types."""
@@ -22,6 +24,8 @@ class Connected:
     """As sent; it may carry the stream key, so it is never shown."""
     encoder: str
     """What the peer calls itself (`flashVer`), at most 128 characters, printable."""
+    caps: CapsEx = CapsEx.NONE
+    """What it can of enhanced RTMP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class PublishRequested:
     stream_id: int
     key: str = field(repr=False)
     """The stream key as found in name, app or query; empty when there is none."""
+    app: str = ""
+    """First part of the application's path."""
+    query: str = field(default="", repr=False)
+    """What stood behind `?` of name or application, the key taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,27 @@ class MetadataReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayRequested:
+    """The peer wants to play; answer with `Connection.accept` or `Connection.refuse`."""
+
+    stream_id: int
+    stream: str
+    """The stream's public id as sent; hostile, empty when there is none."""
+    token: str = field(repr=False)
+    """`?token=`, empty when there is none."""
+    app: str = ""
+    query: str = field(default="", repr=False)
+    """What stood behind `?`, the token taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayStopped:
+    """The peer ended its play on purpose."""
+
+    stream_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class PublishStopped:
     """The peer ended its publish on purpose (FCUnpublish, deleteStream or closeStream)."""
 
@@ -60,4 +89,12 @@ class PublishStopped:
     command: str
 
 
-Event = Connected | PublishRequested | MediaReceived | MetadataReceived | PublishStopped
+Event = (
+    Connected
+    | PublishRequested
+    | MediaReceived
+    | MetadataReceived
+    | PublishStopped
+    | PlayRequested
+    | PlayStopped
+)

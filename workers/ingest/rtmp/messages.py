@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -12,6 +11,10 @@ from workers.ingest.rtmp.errors import RemoteProtocolError
 
 MAX_MESSAGE_SIZE: Final = 8 * 1024 * 1024
 """Bytes of one message; a 4K key frame has under 2 MB, and the bus carries 8 MB at most."""
+
+
+EXTENDED: Final = 0xFFFFFF
+"""A timestamp field that says: the timestamp stands behind the header, in 32 bits (5.3.1.3)."""
 
 
 class MessageType(IntEnum):
@@ -36,6 +39,7 @@ class UserControl(IntEnum):
     """User control event types this server speaks (6.2, 7.1.7)."""
 
     STREAM_BEGIN = 0
+    STREAM_EOF = 1
     PING_REQUEST = 6
     PING_RESPONSE = 7
 
@@ -70,10 +74,15 @@ def u32(payload: bytes, what: str) -> int:
     return int.from_bytes(payload[:4], "big")
 
 
+def amf_payload(message: Message) -> bytes:
+    """The AMF0 of a command or data message: types 15 and 17 have a 0 in front, which some peers leave out."""
+    with_format = message.type in (MessageType.COMMAND_AMF3, MessageType.DATA_AMF3)
+    return message.payload[1:] if with_format and message.payload[:1] == b"\0" else message.payload
+
+
 def decode_command(message: Message) -> Command:
-    """A command of type 20, or of type 17 whose first byte is skipped; raises `RemoteProtocolError`."""
-    payload = message.payload[1:] if message.type == MessageType.COMMAND_AMF3 else message.payload
-    values = amf0.decode(payload)
+    """A command of type 20, or of type 17; raises `RemoteProtocolError`."""
+    values = amf0.decode(amf_payload(message))
     if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], float):
         raise RemoteProtocolError("a command must begin with its name and its transaction id")
     return Command(values[0], values[1], values[2:])
@@ -99,11 +108,34 @@ def split_aggregate(message: Message) -> Iterator[Message]:
         at = after
 
 
-def encode(kind: int, payload: bytes, *, chunk_stream: int, stream_id: int = 0, chunk_size: int) -> bytes:
-    """One message at timestamp 0 as chunks, type 0 then type 3; chunk streams 2 to 63 (5.3.1)."""
-    header = struct.pack("!B3s3sBI", chunk_stream, b"\0\0\0", len(payload).to_bytes(3, "big"), kind, 0)
-    header = header[:-4] + stream_id.to_bytes(4, "little")
+def encode(
+    kind: int,
+    payload: bytes,
+    *,
+    chunk_stream: int,
+    stream_id: int = 0,
+    chunk_size: int,
+    timestamp: int = 0,
+) -> bytes:
+    """One message as chunks, type 0 then type 3; chunk streams 2 to 63 (5.3.1), `timestamp` modulo 2**32."""
+    timestamp &= 0xFFFFFFFF
+    size = len(payload)
+    extended = timestamp.to_bytes(4, "big") if timestamp >= EXTENDED else b""
+    header = b"".join(
+        (
+            bytes((chunk_stream,)),
+            min(timestamp, EXTENDED).to_bytes(3, "big"),
+            size.to_bytes(3, "big"),
+            bytes((kind,)),
+            stream_id.to_bytes(4, "little"),
+            extended,
+        )
+    )
+    if size <= chunk_size:
+        return header + payload
+    # 5.3.1.3: the extended timestamp stands in each chunk of the message.
+    again = bytes((0xC0 | chunk_stream,)) + extended
     parts = [header, payload[:chunk_size]]
-    for at in range(chunk_size, len(payload), chunk_size):
-        parts += (bytes((0xC0 | chunk_stream,)), payload[at : at + chunk_size])
+    for at in range(chunk_size, size, chunk_size):
+        parts += (again, payload[at : at + chunk_size])
     return b"".join(parts)

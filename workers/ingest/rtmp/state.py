@@ -4,7 +4,7 @@ Rules:
 - Whatever the table does not list is a `RemoteProtocolError` when the peer did it, a
   `LocalProtocolError` when we did.
 - FAILED is final; the connection then discards all it is fed.
-- A peer may publish again on the same connection after it stopped (FMLE does).
+- A peer may publish or play again on the same connection after it stopped (FMLE does).
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ class State(Enum):
     OPENING = auto()
     """Handshake done, `connect` not yet seen."""
     READY = auto()
-    """Connected, nothing is published."""
+    """Connected, nothing is published or played."""
     ASKING = auto()
     """A publish waits for our answer."""
     PUBLISHING = auto()
+    ASKING_TO_PLAY = auto()
+    """A play waits for our answer."""
+    PLAYING = auto()
     FAILED = auto()
 
 
@@ -34,6 +37,7 @@ class Act(Enum):
     SHOOK_HANDS = auto()
     CONNECT = auto()
     PUBLISH = auto()
+    PLAY = auto()
     ACCEPT = auto()
     REFUSE = auto()
     STOP = auto()
@@ -50,5 +54,12 @@ TRANSITIONS: Final[dict[tuple[State, Act], State]] = {
     (State.PUBLISHING, Act.STOP): State.READY,
     # We end it: a kick, or a newer publisher that took the stream over.
     (State.PUBLISHING, Act.REFUSE): State.READY,
+    (State.READY, Act.PLAY): State.ASKING_TO_PLAY,
+    (State.ASKING_TO_PLAY, Act.ACCEPT): State.PLAYING,
+    (State.ASKING_TO_PLAY, Act.REFUSE): State.READY,
+    (State.ASKING_TO_PLAY, Act.STOP): State.READY,
+    (State.PLAYING, Act.STOP): State.READY,
+    # The stream ended, or its player is too slow.
+    (State.PLAYING, Act.REFUSE): State.READY,
     **{(state, Act.FAIL): State.FAILED for state in State},
 }
