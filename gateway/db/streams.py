@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from bus_schemas.messages.live import StreamLimits
 from gateway.db.queries import Connection, Queryable, load
 
 if TYPE_CHECKING:
     from asyncpg import Record
+
+
+NO_LIMITS: Final = StreamLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class StreamRow:
     """Asked for when it was made."""
     restricted: bool
     """Whether playing it takes a play token: it is private, or its room is hidden or has a password."""
+    limits: StreamLimits = NO_LIMITS
 
 
 class Streams:
@@ -64,6 +69,27 @@ class Streams:
             row.created_at,
         )
 
+    async def of_owner(self, db: Queryable, owner: str, *, after: str, limit: int) -> list[StreamRow]:
+        """A user's streams by id."""
+        return [_stream_of(row) for row in await db.fetch(self._sql["of_owner"], owner, after, limit)]
+
+    async def some(self, db: Queryable, streams: list[str]) -> list[StreamRow]:
+        """Those of these that there are."""
+        return [_stream_of(row) for row in await db.fetch(self._sql["some"], streams)]
+
+    async def of_rooms(self, db: Queryable, rooms: list[str]) -> list[tuple[str, str]]:
+        """Room and id of every stream of these rooms."""
+        return [(row["room"], row["id"]) for row in await db.fetch(self._sql["of_rooms"], rooms)]
+
+    async def edit(self, db: Queryable, row: StreamRow) -> bool:
+        """Write title, privacy and limits; False if there is no such stream any more."""
+        limits = row.limits.model_dump_json(exclude={"v"}, exclude_defaults=True)
+        return bool(await db.fetchval(self._sql["edit"], row.id, row.title, row.private, limits))
+
+    async def set_title(self, db: Queryable, stream: str, title: str) -> None:
+        """Another title."""
+        await db.execute(self._sql["set_title"], stream, title)
+
     async def set_key(self, db: Queryable, stream: str, before: str, after: str) -> bool:
         """Put another key's hash in place of `before`; False if that is no longer the stream's."""
         return bool(await db.fetchval(self._sql["set_key"], stream, before, after))
@@ -88,4 +114,5 @@ def _stream_of(row: Record) -> StreamRow:
         created_at=row["created_at"],
         private=row["private"],
         restricted=row["restricted"],
+        limits=StreamLimits.model_validate_json(row["limits"]),
     )

@@ -158,7 +158,7 @@ async def show(call: Call) -> StreamShown:
         room=row.room,
         private=row.restricted,
         status=StreamStatus.LIVE if header is not None else StreamStatus.OFFLINE,
-        viewers=live.viewers_here(row.id) + await live.counts.others(row.id),
+        viewers=sum((await live.sessions.counts(row.id)).values()),
         urls=StreamUrls(
             flv=f"{base}/live/{row.id}.flv{query}", hls=f"{base}/live/{row.id}/index.m3u8{query}"
         ),
@@ -177,7 +177,11 @@ async def rotate_key(call: Call) -> NewStream:
         if not await services.streams.set_key(connection, row.id, row.key_hash, hash_key(key)):
             raise Refused(ErrorCode.CONFLICT, "The key was changed just now by somebody else.")
         await services.audit.record(
-            connection, "stream.key_rotated", actor=call.principal.user.id, target=row.id, address=call.address
+            connection,
+            "stream.key_rotated",
+            actor=call.principal.user.id,
+            target=row.id,
+            address=call.address,
         )
     services.outbox.kick()
     await Bucket(services.ctx.bus.js, STREAM_KEYS).delete(row.key_hash)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.live.parts import LIVE
+from gateway.live.viewer_session import Protocol
 from gateway.live.viewing import serve_response, serve_socket
 
 
@@ -15,9 +16,9 @@ async def serve_flv(request: web.Request) -> web.StreamResponse:
     source = await live.sources.open(row.id)
     return await serve_response(
         request,
-        stream=row.id,
+        row=row,
         content_type="video/x-flv",
-        protocol="flv",
+        protocol=Protocol.FLV,
         beginning=source.file_header(),
         fanout=source.fanout,
     )
@@ -29,5 +30,5 @@ async def serve_flv_socket(request: web.Request) -> web.StreamResponse:
     row = await live.admission.stream(request)
     source = await live.sources.open(row.id)
     return await serve_socket(
-        request, stream=row.id, protocol="ws-flv", beginning=source.file_header(), fanout=source.fanout
+        request, row=row, protocol=Protocol.WS_FLV, beginning=source.file_header(), fanout=source.fanout
     )

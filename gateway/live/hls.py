@@ -11,7 +11,8 @@ from bus_schemas.parts import SOURCE_RENDITION
 from gateway.live.parts import LIVE
 from gateway.live.playlist import render_multivariant
 from gateway.live.rendition import Playlist, Rendition
-from gateway.services import SERVICES
+from gateway.live.sessions import PARAM
+from gateway.live.viewer_session import Protocol
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 FOR_EVER: Final = "public, max-age=3600, immutable"
@@ -24,8 +25,12 @@ async def serve_multivariant(request: web.Request) -> web.Response:
     live = request.app[LIVE]
     row = await live.admission.stream(request)
     rendition = await live.renditions.open(row.id, SOURCE_RENDITION, live=True)
-    token = live.admission.session_token(request, row)
-    text = render_multivariant([(rendition.name, rendition.newest_init, rendition.index)], token)
+    inside = {"token": live.admission.session_token(request, row)}
+    if request.method != hdrs.METH_HEAD:
+        session = await live.sessions.begin(row, Protocol.HLS, request)
+        session.expect(rendition.index.target_duration)
+        inside[PARAM] = session.id
+    text = render_multivariant([(rendition.name, rendition.newest_init, rendition.index)], inside)
     return web.Response(
         body=text.encode(), headers={hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache"}
     )
@@ -43,11 +48,11 @@ async def serve_media(request: web.Request) -> web.Response:
         raise _bad("_HLS_skip", "is YES or v2")
     row = await live.admission.stream(request)
     rendition = await live.renditions.open(row.id, request.match_info["rendition"], live=False)
-    address = request.app[SERVICES].addresses.of(request)
-    client = hash((address, request.headers.get(hdrs.USER_AGENT), query.get("token")))
-    rendition.see(client)
+    session = await live.sessions.resume(row, Protocol.HLS, request)
+    session.expect(rendition.index.target_duration)
     if msn is not None:
         await rendition.wait_for(msn, part)
+        live.sessions.touch(session)
     return _playlist(request, rendition.playlist(skip=skip is not None))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
@@ -10,12 +9,15 @@ from typing import Final
 from aiohttp import web
 
 from gateway.live.admission import Admission
-from gateway.live.audience import TELL_S, SharedCounts, ViewersPerAddress
+from gateway.live.audience import ViewersPerAddress
 from gateway.live.rendition import Renditions
+from gateway.live.sessions import Sessions
 from gateway.live.source import LiveSources
 from gateway.live.status import consume_status
 from gateway.live.stream_keys import repair_keys
+from gateway.live.viewer_counts import ViewerCounts
 from gateway.services import SERVICES, Services
+from runtime.hooks import Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,11 @@ class Live:
     admission: Admission
     sources: LiveSources
     renditions: Renditions
-    counts: SharedCounts
-    viewers_per_address: ViewersPerAddress
-
-    def viewers_here(self, stream: str) -> int:
-        """Viewers of a stream at this gateway, over all protocols."""
-        return self.sources.viewers(stream) + self.renditions.viewers(stream)
+    sessions: Sessions
+    viewer_counts: ViewerCounts
+    pages_per_address: ViewersPerAddress
+    """Open `/live/{stream}/events`."""
+    hooks: Hooks
 
 
 LIVE: Final = web.AppKey("live", Live)
@@ -40,12 +41,16 @@ def build(services: Services) -> Live:
     """The parts, idle: they pull what somebody asks for."""
     ctx = services.ctx
     limits = ctx.settings.limits
+    hooks = Hooks(ctx.settings.hooks, ctx.node, ctx.tasks, ctx.metrics)
+    sessions = Sessions(services, hooks)
     return Live(
         admission=Admission(services),
         sources=LiveSources(ctx.bus, ctx.tasks, ctx.settings.live, ctx.metrics),
         renditions=Renditions(ctx.bus, ctx.tasks, ctx.metrics),
-        counts=SharedCounts(services.redis, ctx.node),
-        viewers_per_address=ViewersPerAddress(limits.viewers_per_address if limits.enabled else 0),
+        sessions=sessions,
+        viewer_counts=ViewerCounts(sessions),
+        pages_per_address=ViewersPerAddress(limits.viewers_per_address if limits.enabled else 0),
+        hooks=hooks,
     )
 
 
@@ -56,21 +61,18 @@ async def live_parts(app: web.Application) -> AsyncIterator[None]:
     tasks = [
         services.ctx.tasks.spawn("live-status", consume_status(services), vital=True),
         services.ctx.tasks.spawn("stream-keys", repair_keys(services)),
-        services.ctx.tasks.spawn("audience", _tell(live)),
+        services.ctx.tasks.spawn("viewer-sessions", live.sessions.run(), vital=True),
+        services.ctx.tasks.spawn("viewer-counts", live.viewer_counts.run(), vital=True),
     ]
     yield
     for task in tasks:
         task.cancel()
+    await live.sessions.close()
+    await live.hooks.close()
 
 
 async def let_go(app: web.Application) -> None:
     """On shutdown: end what would keep the server waiting."""
     app[LIVE].sources.stop()
     app[LIVE].renditions.stop()
-
-
-async def _tell(live: Live) -> None:
-    while True:
-        await asyncio.sleep(TELL_S)
-        streams = live.sources.streams() | live.renditions.streams()
-        await live.counts.tell({stream: live.viewers_here(stream) for stream in streams})
+    app[LIVE].viewer_counts.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -33,8 +34,11 @@ def init_uri(init: InitHeader) -> str:
     return f"init-{init.init}-{init.name}.mp4"
 
 
-def render_multivariant(renditions: list[tuple[str, InitHeader, SegmentIndex]], token: str | None) -> str:
-    """The multivariant playlist of (rendition, its newest init, its segments); `token` for its addresses."""
+def render_multivariant(
+    renditions: list[tuple[str, InitHeader, SegmentIndex]], query: Mapping[str, str | None]
+) -> str:
+    """The multivariant playlist of (rendition, its newest init, its segments); `query` for its addresses."""
+    said = "&".join(f"{name}={value}" for name, value in query.items() if value)
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}"]
     if all(index.independent for _, _, index in renditions):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
@@ -51,7 +55,7 @@ def render_multivariant(renditions: list[tuple[str, InitHeader, SegmentIndex]], 
         if init.frame_rate:
             attributes.append(f"FRAME-RATE={init.frame_rate:.3f}")
         lines.append("#EXT-X-STREAM-INF:" + ",".join(attributes))
-        lines.append(f"{name}/index.m3u8" + (f"?token={token}" if token else ""))
+        lines.append(f"{name}/index.m3u8" + (f"?{said}" if said else ""))
     return "\n".join(lines) + "\n"
 
 

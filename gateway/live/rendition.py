@@ -21,7 +21,6 @@ from bus_schemas.parts import (
 )
 from bus_schemas.streams import LIVE_HEADERS, PARTS
 from bus_schemas.subjects import HLS_INIT, HLS_PART
-from gateway.live.audience import RecentClients
 from gateway.live.liveness import is_live, offline
 from gateway.live.playlist import render_media
 from gateway.live.segments import Segment, SegmentIndex
@@ -62,8 +61,6 @@ class Rendition:
         self.name = name
         self.index = SegmentIndex()
         self.inits: dict[int, InitHeader] = {}
-        self.clients = RecentClients()
-        """Who asked for its playlist lately."""
         self.asked_at = loop.time()
         """When it was wanted last, seconds of the loop's clock."""
         self._init_bodies: dict[int, bytes] = {}
@@ -148,10 +145,6 @@ class Rendition:
         if segment is None or not segment.complete:
             raise _gone()
         return b"".join(await self._bodies(segment, 0, len(segment.parts)))
-
-    def see(self, client: int) -> None:
-        """Somebody asked for the playlist."""
-        self.clients.see(client, self._loop.time())
 
     def stop(self) -> None:
         """Let go of all who wait."""
@@ -247,7 +240,6 @@ class Renditions:
         self._bus = bus
         self._tasks = tasks
         self._pulled = metrics.gauge("matinee_live_streams")
-        self._watching = metrics.gauge("matinee_live_viewers").labels("hls")
         self._renditions: dict[tuple[str, str], Rendition] = {}
         bus.on_reconnect.append(self._after_reconnect)
 
@@ -278,17 +270,6 @@ class Renditions:
         """The rendition, if it is followed here."""
         return self._renditions.get((stream, name))
 
-    def viewers(self, stream: str) -> int:
-        """How many players asked for one of the stream's playlists lately."""
-        now = asyncio.get_running_loop().time()
-        return sum(
-            rendition.clients.count(now) for (of, _), rendition in self._renditions.items() if of == stream
-        )
-
-    def streams(self) -> set[str]:
-        """The streams followed here."""
-        return {stream for stream, _ in self._renditions}
-
     def stop(self) -> None:
         """Let go of all who wait: this gateway goes."""
         self._bus.on_reconnect.remove(self._after_reconnect)
@@ -299,16 +280,12 @@ class Renditions:
         loop = asyncio.get_running_loop()
         reading = self._tasks.spawn(f"hls-read:{rendition.stream}", rendition.reader.run())
         try:
-            while loop.time() - rendition.asked_at < LINGER_S:
+            while loop.time() - rendition.asked_at < LINGER_S:  # noqa: ASYNC110 - pushed back at each request
                 await asyncio.sleep(1)
-                now = loop.time()
-                self._watching.set(sum(each.clients.count(now) for each in self._renditions.values()))
         finally:
             reading.cancel()
             del self._renditions[rendition.stream, rendition.name]
             self._pulled.dec()
-            if not self._renditions:
-                self._watching.set(0)
 
     async def _has_parts(self, stream: str, name: str) -> bool:
         with contextlib.suppress(NatsError):

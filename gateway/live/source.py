@@ -257,15 +257,6 @@ class LiveSources:
         for source in self._sources.values():
             source.reader.restart()
 
-    def viewers(self, stream: str) -> int:
-        """How many this gateway serves."""
-        source = self._sources.get(stream)
-        return len(source.fanout.viewers) if source is not None else 0
-
-    def streams(self) -> set[str]:
-        """The streams pulled here."""
-        return set(self._sources)
-
     def stop(self) -> None:
         """End all viewers: this gateway goes."""
         self._bus.on_reconnect.remove(self._after_reconnect)

@@ -7,16 +7,16 @@ straight to the transport, the same bytes to everybody, and the handler only wai
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from typing import Final
 
 from aiohttp import HttpVersion11, WSCloseCode, WSMsgType, hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
+from gateway.db.streams import StreamRow
 from gateway.live.fanout import Ending, Fanout, Viewer
 from gateway.live.framing import Framing
 from gateway.live.parts import LIVE
+from gateway.live.viewer_session import Protocol
 from gateway.services import SERVICES
 from runtime.logs import get_logger
 
@@ -28,23 +28,14 @@ SOCKET_READ_MAX: Final = 4 << 10
 """A viewer has nothing to say."""
 
 
-@contextlib.contextmanager
-def counted(request: web.Request, protocol: str) -> Iterator[None]:
-    """One more viewer of his address and of this protocol; raises `Refused` rate_limited."""
-    services, live = request.app[SERVICES], request.app[LIVE]
-    address = services.addresses.of(request)
-    live.viewers_per_address.enter(address)
-    watching = services.ctx.metrics.gauge("matinee_live_viewers").labels(protocol)
-    watching.inc()
-    try:
-        yield
-    finally:
-        watching.dec()
-        live.viewers_per_address.leave(address)
-
-
 async def serve_response(
-    request: web.Request, *, stream: str, content_type: str, protocol: str, beginning: bytes, fanout: Fanout
+    request: web.Request,
+    *,
+    row: StreamRow,
+    content_type: str,
+    protocol: Protocol,
+    beginning: bytes,
+    fanout: Fanout,
 ) -> web.StreamResponse:
     """GET and HEAD of a file without an end: `beginning`, then the newest key frame and all that follows."""
     response = web.StreamResponse(
@@ -53,7 +44,7 @@ async def serve_response(
     if request.method == hdrs.METH_HEAD:
         await response.prepare(request)
         return response
-    with counted(request, protocol):
+    async with request.app[LIVE].sessions.watching(row, protocol, request):
         chunked = request.version >= HttpVersion11
         if chunked:
             response.enable_chunked_encoding()
@@ -69,7 +60,7 @@ async def serve_response(
             ending = await viewer.done
         finally:
             fanout.remove(viewer)
-        _log_slow(request, stream, viewer)
+        _log_slow(request, row.id, viewer)
         if ending is Ending.ENDED:
             try:
                 async with asyncio.timeout(LAST_WRITE_S):
@@ -82,7 +73,7 @@ async def serve_response(
 
 
 async def serve_socket(
-    request: web.Request, *, stream: str, protocol: str, beginning: bytes, fanout: Fanout
+    request: web.Request, *, row: StreamRow, protocol: Protocol, beginning: bytes, fanout: Fanout
 ) -> web.StreamResponse:
     """The same as binary WebSocket messages, cut where it suits the server: a player joins them.
 
@@ -91,7 +82,7 @@ async def serve_socket(
     ws = web.WebSocketResponse(compress=False, max_msg_size=SOCKET_READ_MAX, timeout=LAST_WRITE_S)
     if not ws.can_prepare(request).ok:
         raise Refused(ErrorCode.INVALID, "This is a WebSocket address: connect to it with one.", status=400)
-    with counted(request, protocol):
+    async with request.app[LIVE].sessions.watching(row, protocol, request):
         await ws.prepare(request)
         await ws.send_bytes(beginning)
         transport = request.transport
@@ -99,7 +90,7 @@ async def serve_socket(
             return ws
         viewer = fanout.view(transport, Framing.SOCKET)
         closing = request.app[SERVICES].ctx.tasks.spawn(
-            f"live-socket:{stream}", _close_with(ws, viewer, transport)
+            f"live-socket:{row.id}", _close_with(ws, viewer, transport)
         )
         try:
             async for message in ws:
@@ -109,7 +100,7 @@ async def serve_socket(
             fanout.remove(viewer)
             if not viewer.done.done():
                 viewer.done.set_result(Ending.GONE)
-            _log_slow(request, stream, viewer)
+            _log_slow(request, row.id, viewer)
         await closing
     return ws
 

@@ -127,7 +127,7 @@ def test_a_long_group_of_pictures_is_not_called_independent() -> None:
     lines = lines_of(index)
 
     assert "#EXT-X-INDEPENDENT-SEGMENTS" not in lines
-    text = render_multivariant([("source", INITS[0], index)], None)
+    text = render_multivariant([("source", INITS[0], index)], {})
     assert "#EXT-X-INDEPENDENT-SEGMENTS" not in text
 
 
@@ -185,7 +185,7 @@ def test_the_multivariant_playlist_describes_the_source() -> None:
     index = SegmentIndex()
     index.add(part_header(0, 0, last=True, duration_us=2_000_000), 250_000, 1, b"x")
 
-    text = render_multivariant([("source", init_header(bandwidth=900_000), index)], None)
+    text = render_multivariant([("source", init_header(bandwidth=900_000), index)], {})
 
     assert (
         '#EXT-X-STREAM-INF:BANDWIDTH=1000000,AVERAGE-BANDWIDTH=1000000,CODECS="avc1.64001f,mp4a.40.2",'
@@ -199,7 +199,7 @@ def test_a_sound_only_stream_has_no_resolution() -> None:
     fill(index, segments=1)
     init = init_header(width=0, height=0, frame_rate=0.0, codecs="mp4a.40.2")
 
-    text = render_multivariant([("source", init, index)], None)
+    text = render_multivariant([("source", init, index)], {})
 
     assert "RESOLUTION" not in text
     assert "FRAME-RATE" not in text
@@ -210,5 +210,8 @@ def test_the_token_of_a_session_stands_in_the_addresses_of_playlists_only() -> N
     index = SegmentIndex()
     fill(index, segments=1, open_parts=1)
 
-    assert "source/index.m3u8?token=abc\n" in render_multivariant([("source", INITS[0], index)], "abc")
+    query = {"token": "abc", "session": "1a", "more": None}
+    text = render_multivariant([("source", INITS[0], index)], query)
+
+    assert "source/index.m3u8?token=abc&session=1a\n" in text
     assert "token" not in render_media(index, INITS)

@@ -1,0 +1,302 @@
+"""Viewer sessions: begun, seen and ended by the handlers of all protocols; limited, counted, told to hooks.
+
+A protocol that holds a connection: `async with sessions.watching(row, Protocol.FLV, request): …`. One whose
+sessions are inferred: `sessions.begin` where the first playlist is made, its id as `?session=` in the
+addresses inside; `sessions.resume` at each request for such an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from bus_schemas.errors import ErrorCode, Refused
+from gateway.db.streams import StreamRow
+from gateway.live.audience import ViewersPerAddress
+from gateway.live.shared_sessions import REDIS_FAULTS, SharedSessions
+from gateway.live.viewer_session import Key, Protocol, Session, SessionBook
+from gateway.services import Services
+from runtime.hook_reply import HookDeniedError
+from runtime.hooks import Hooks
+from runtime.ids import new_id
+from runtime.logs import get_logger
+from runtime.series import StreamSeries
+
+log = get_logger("live.sessions")
+
+TICK_S: Final = 1.0
+RENEW_S: Final = 4.0
+REDIS_S: Final = 1.0
+RETRY_AFTER_S: Final = 10
+PARAM: Final = "session"
+"""Query parameter of an inferred session's id."""
+_ID: Final = re.compile(r"[A-Za-z0-9]{8,32}")
+_OURS: Final = frozenset({"token", PARAM})
+FACT_MAX: Final = 500
+OVER_MAX: Final = 10_000
+"""Sessions to be taken back from Redis while it is away; more of them expire there by themselves."""
+
+
+class Sessions:
+    """The sessions of this gateway; `run` keeps Redis and the metrics up to date."""
+
+    def __init__(self, services: Services, hooks: Hooks) -> None:
+        ctx = services.ctx
+        limits = ctx.settings.limits
+        self.book = SessionBook()
+        self.shared = SharedSessions(services.redis)
+        self._addresses = services.addresses
+        self._hooks = hooks
+        self._site_limit = limits.viewers_per_stream
+        self._limited = limits.enabled
+        self._per_address = ViewersPerAddress(limits.viewers_per_address if limits.enabled else 0)
+        self._watching = ctx.metrics.gauge("matinee_live_viewers")
+        self._series = StreamSeries(ctx.metrics, ctx.settings.metrics.streams, ("matinee_stream_viewers",))
+        self._loop = asyncio.get_running_loop()
+        self._arriving: dict[Key, asyncio.Event] = {}
+        self._new: set[Session] = set()
+        self._over: set[Session] = set()
+        self._writing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def watching(
+        self, row: StreamRow, protocol: Protocol, request: web.Request
+    ) -> AsyncIterator[Session]:
+        """A session as long as its connection; raises like `begin`."""
+        session = await self.begin(row, protocol, request, inferred=False)
+        try:
+            yield session
+        finally:
+            self.end(session)
+
+    async def begin(
+        self, row: StreamRow, protocol: Protocol, request: web.Request, *, inferred: bool = True
+    ) -> Session:
+        """A new session of a request that was admitted.
+
+        Raises `Refused`: rate_limited where the stream or the address has its number of viewers, forbidden
+        where a hook does not allow it.
+        """
+        return await self._begin(row, protocol, request, new_id(), inferred=inferred)
+
+    async def resume(self, row: StreamRow, protocol: Protocol, request: web.Request) -> Session:
+        """The inferred session that the request's address names, seen now; raises like `begin`.
+
+        One that another gateway began is gone on with here; one that no gateway knows begins anew. A request
+        that names none is told from others by its address, client and token.
+        """
+        key = row.id, protocol, _named(request) or self._derived(request)
+        while (session := self.book.find(key)) is None:
+            if (arriving := self._arriving.get(key)) is not None:
+                await arriving.wait()
+                continue
+            arriving = self._arriving[key] = asyncio.Event()
+            try:
+                adopted = await self._is_known(key)
+                return await self._begin(row, protocol, request, key[2], inferred=True, adopted=adopted)
+            finally:
+                del self._arriving[key]
+                arriving.set()
+        session.seen = self._loop.time()
+        return session
+
+    def touch(self, session: Session) -> None:
+        """The viewer of an inferred session is still there."""
+        session.seen = self._loop.time()
+
+    def end(self, session: Session) -> None:
+        """The viewer is gone; nothing if he was before."""
+        if self._forget(session):
+            if len(self._over) < OVER_MAX:
+                self._over.add(session)
+            self._tell_stop(session)
+
+    async def counts(self, stream: str) -> dict[Protocol, int]:
+        """Viewers over all gateways by protocol; those here where Redis does not answer."""
+        return (await self.counts_of([stream]))[stream]
+
+    async def counts_of(self, streams: list[str]) -> dict[str, dict[Protocol, int]]:
+        """The same for many streams."""
+        if not streams:
+            return {}
+        try:
+            async with asyncio.timeout(REDIS_S):
+                await self._write_changes()
+                return await self.shared.counts(streams)
+        except REDIS_FAULTS:
+            return {stream: self.book.counts(stream) for stream in streams}
+
+    async def run(self) -> None:
+        """Tell Redis and the metrics, end what is silent, for ever."""
+        away = False
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._end_silent()
+            self._series.show({stream: (total,) for stream, total in self.book.totals().items()})
+            now = self._loop.time()
+            due = [session for session in self.book if now - session.told > RENEW_S]
+            try:
+                async with asyncio.timeout(2 * REDIS_S):
+                    await self._write_changes()
+                    await self._renew(due)
+                away = False
+            except REDIS_FAULTS as exc:
+                if not away:
+                    log.warning("viewers not told to Redis", error=repr(exc))
+                away = True
+
+    async def close(self) -> None:
+        """This gateway goes: those who were connected to it are gone, the others go on elsewhere."""
+        for session in list(self.book):
+            if session.inferred:
+                self._forget(session)
+            else:
+                self.end(session)
+        try:
+            async with asyncio.timeout(REDIS_S):
+                await self._write_changes()
+        except REDIS_FAULTS as exc:
+            log.debug("sessions not taken back", error=repr(exc))
+
+    async def _begin(
+        self,
+        row: StreamRow,
+        protocol: Protocol,
+        request: web.Request,
+        session_id: str,
+        *,
+        inferred: bool,
+        adopted: bool = False,
+    ) -> Session:
+        now = self._loop.time()
+        address = self._addresses.of(request)
+        session = Session(session_id, row.id, protocol, address, now, now, inferred)
+        self._per_address.enter(address)
+        try:
+            if self._hooks.asks("on_play") or self._hooks.asks("on_stop"):
+                session.facts = _facts(request, session)
+            if not adopted:
+                await self._ask(session)
+                await self._take_place(row, session)
+        except BaseException:
+            self._per_address.leave(address)
+            raise
+        self.book.add(session)
+        self._watching.labels(protocol.value).inc()
+        self._new.add(session)
+        return session
+
+    async def _ask(self, session: Session) -> None:
+        if not self._hooks.asks("on_play"):
+            return
+        try:
+            await self._hooks.ask("on_play", session.facts)
+        except HookDeniedError as denied:
+            raise Refused(ErrorCode.FORBIDDEN, f"Playing is not allowed: {denied.detail}.") from denied
+
+    async def _take_place(self, row: StreamRow, session: Session) -> None:
+        limits = [limit for limit in (row.limits.viewers, self._site_limit) if limit]
+        if not limits or not self._limited:
+            return
+        limit = min(limits)
+        try:
+            async with asyncio.timeout(REDIS_S):
+                await self._write_changes()
+                admitted = await self.shared.admit(session, limit)
+        except REDIS_FAULTS:
+            admitted = sum(self.book.counts(row.id).values()) < limit
+        if not admitted:
+            detail = f"The stream has the {limit} viewers it may have: try again later."
+            raise Refused(ErrorCode.RATE_LIMITED, detail, retry_after=RETRY_AFTER_S)
+
+    async def _is_known(self, key: Key) -> bool:
+        try:
+            async with asyncio.timeout(REDIS_S):
+                return await self.shared.knows(*key)
+        except REDIS_FAULTS:
+            return False
+
+    async def _end_silent(self) -> None:
+        for session in self.book.silent(self._loop.time()):
+            if not self._forget(session):
+                continue
+            # What is silent here may go on at another gateway: there it is renewed, and here not taken back.
+            if self._hooks.asks("on_stop") and not await self._is_known(session.key):
+                self._tell_stop(session)
+
+    def _forget(self, session: Session) -> bool:
+        if not self.book.remove(session):
+            return False
+        self._per_address.leave(session.address)
+        self._watching.labels(session.protocol.value).dec()
+        self._new.discard(session)
+        return True
+
+    def _tell_stop(self, session: Session) -> None:
+        if self._hooks.asks("on_stop"):
+            watched_s = round(self._loop.time() - session.began)
+            self._hooks.tell("on_stop", {**session.facts, "duration": watched_s})
+
+    async def _write_changes(self) -> None:
+        """Tell Redis who came and went; who could not be told stays to be told."""
+        async with self._writing:
+            new, over = set(self._new), set(self._over)
+            if over:
+                await self.shared.remove(over)
+                self._over -= over
+            if new:
+                await self._renew(new)
+                self._new -= new
+            # One that ended while it was being added would be added for nothing.
+            if gone := new & self._over:
+                await self.shared.remove(gone)
+
+    async def _renew(self, sessions: Iterable[Session]) -> None:
+        now = self._loop.time()
+        sessions = list(sessions)
+        if sessions:
+            await self.shared.renew(sessions)
+        for session in sessions:
+            session.told = now
+
+    def _derived(self, request: web.Request) -> str:
+        told_by = (
+            self._addresses.of(request),
+            request.headers.get(hdrs.USER_AGENT, ""),
+            request.query.get("token", ""),
+        )
+        return hashlib.blake2b("\0".join(told_by).encode(errors="replace"), digest_size=14).hexdigest()
+
+
+def _named(request: web.Request) -> str | None:
+    named = request.query.get(PARAM, "")
+    return named if _ID.fullmatch(named) else None
+
+
+def _facts(request: web.Request, session: Session) -> dict[str, str | int | None]:
+    """What hooks are told, by SRS's names. Our own tokens are nobody's business."""
+    query = "&".join(f"{name}={value}" for name, value in request.query.items() if name not in _OURS)
+    page = request.headers.get(hdrs.REFERER, "").partition("?")[0]
+    return {
+        "client_id": session.id,
+        "ip": session.address,
+        "vhost": _fact(request.host),
+        "app": "live",
+        "stream": session.stream,
+        "param": _fact(f"?{query}") if query else "",
+        "stream_url": f"/live/{session.stream}",
+        "stream_id": session.stream,
+        "pageUrl": _fact(page),
+        "protocol": session.protocol.value,
+    }
+
+
+def _fact(text: str) -> str:
+    """What somebody sent, short, and without what is no text."""
+    return text[:FACT_MAX].encode("utf-8", "replace").decode()
