@@ -9,9 +9,9 @@ from runtime.settings import env_name, leaves
 
 _HEAD = """# Settings
 
-Flags over environment over `matinee.toml` (or the file that `MATINEE_CONFIG` names) over the defaults here. In the file a
-group is a table: `[gateway]`, `port = 8080`. Lists in the environment are separated by commas. All is checked at start:
-`matinee check-config` names every fault at once, `matinee config show` prints what is in force.
+Flags over environment over `matinee.toml` (or the file that `MATINEE_CONFIG` names) over the defaults here. In the
+file a group is a table: `[gateway]`, `port = 8080`. Lists in the environment are separated by commas. All is checked
+at start: `matinee check-config` names every fault at once, `matinee config show` prints what is in force.
 
 This page is written by `matinee config page` from `runtime/settings.py`.
 """
