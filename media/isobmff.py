@@ -17,6 +17,7 @@ _U32: Final = struct.Struct("!I")
 _U64: Final = struct.Struct("!Q")
 _VISUAL_ENTRY: Final = 78
 _AUDIO_ENTRY: Final = 28
+_DECODER_SPECIFIC: Final = 5
 _DATA_OFFSET: Final = 0x1
 _FIRST_FLAGS: Final = 0x4
 _TFHD_FIELDS: Final = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4))
@@ -37,7 +38,8 @@ class Track:
     entry: str
     """Type of its sample entry: `avc1`, `mp4a` …"""
     record: bytes
-    """Payload of the box that configures its decoder: of `avcC`, `esds` …; empty where there is none."""
+    """What configures its decoder: the payload of `avcC`, `hvcC` …, of `esds` the decoder specific info; empty
+    where there is none."""
     width: int
     """Pixels; 0 for audio."""
     height: int
@@ -155,11 +157,28 @@ def _read_track(init: bytes, start: int, end: int, defaults: dict[int, tuple[int
     if is_video:
         width, height = struct.unpack_from("!HH", init, at + 24)
     children = boxes(init, at + (_VISUAL_ENTRY if is_video else _AUDIO_ENTRY), entry_end)
-    _, record, record_end = next(children, (b"", 0, 0))
+    config, at, after = next(children, (b"", 0, 0))
+    record = init[at:after] if config != b"esds" else _decoder_specific(init[at + 4 : after])
     return Track(
-        track, timescale, is_video, kind.decode("latin-1"), init[record:record_end], width, height,
+        track, timescale, is_video, kind.decode("latin-1"), record, width, height,
         *defaults.get(track, (0, 0, 0)),
     )  # fmt: skip
+
+
+def _decoder_specific(descriptors: bytes) -> bytes:
+    """DecoderSpecificInfo within ES_Descriptor and DecoderConfigDescriptor (ISO/IEC 14496-1, 7.2.6)."""
+    at, fixed = 0, {3: 3, 4: 13}
+    while at < len(descriptors):
+        tag, size, at = descriptors[at], 0, at + 1
+        for _ in range(4):
+            byte, at = descriptors[at], at + 1
+            size = size << 7 | byte & 0x7F
+            if byte < 0x80:
+                break
+        if tag == _DECODER_SPECIFIC:
+            return descriptors[at : at + size]
+        at += fixed.get(tag, size)
+    return b""
 
 
 def _track_defaults(init: bytes, start: int, end: int) -> dict[int, tuple[int, int, int]]:

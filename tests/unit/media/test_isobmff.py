@@ -11,6 +11,7 @@ from media.isobmff import BoxError, fragment_of, init_of, read_fragment, read_in
 from tests.unit.transmux.sources import encoded, inits_of, make_segmenter, messages_of, parts_of, run
 
 _MADE = run(make_segmenter(), messages_of(encoded(seconds=5)))
+AAC_RECORD = inits_of(_MADE)[-1].header.audio_record
 INIT = inits_of(_MADE)[-1].body
 PARTS = [part.body for part in parts_of(_MADE)]
 
@@ -33,7 +34,7 @@ def test_the_tracks_of_an_init_segment() -> None:
     assert (video.id, video.timescale, video.is_video, video.entry) == (1, 1000, True, "avc1")
     assert (video.width, video.height, video.record[0]) == (318, 178, 1)
     assert (audio.id, audio.timescale, audio.is_video, audio.entry) == (2, 48_000, False, "mp4a")
-    assert audio.default_duration == 1024
+    assert (audio.record, audio.default_duration) == (AAC_RECORD, 1024)
 
 
 def test_samples_are_those_that_libavformat_reads() -> None:
