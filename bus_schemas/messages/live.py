@@ -34,6 +34,8 @@ class StreamStarted(BusMessage):
     node: Id
     protocol: Literal["rtmp"] = "rtmp"
     room: Id | None = None
+    title: str | None = None
+    """A title to be set, where a hook gave one."""
 
 
 class StreamStopped(BusMessage):
@@ -81,6 +83,8 @@ class StreamMeasured(BusMessage):
     """Timestamps repaired since the epoch began."""
     refused: int
     """Access units refused since the epoch began."""
+    gaps: int = 0
+    """Tag messages that the bus did not take, since the epoch began."""
 
 
 class LiveEvent(
@@ -101,14 +105,6 @@ class TransmuxJob(BusMessage):
     room: Id | None = None
 
 
-class StreamControl(BusMessage):
-    """An order to whoever ingests the stream."""
-
-    stream: Id
-    action: Literal["kick"] = "kick"
-    reason: str = ""
-
-
 class StreamLimits(BusMessage):
     """What a key allows; 0 means the site's default."""
 
@@ -121,6 +117,41 @@ class StreamLimits(BusMessage):
     """Over all gateways and protocols."""
 
 
+class StreamControl(BusMessage):
+    """An order to whoever ingests the stream; a `probe` is answered with `PublisherHeard`."""
+
+    stream: Id
+    action: Literal["kick", "probe", "limit"] = "kick"
+    reason: str = ""
+    limits: StreamLimits | None = None
+    """With `limit`: what holds from now on."""
+
+
+class PublisherHeard(BusMessage):
+    """When something came from the stream's publisher last: a frozen one does not hold its name."""
+
+    stream: Id
+    silent_ms: int = Field(ge=0)
+
+
+class PlayAsked(BusMessage):
+    """May this player, who came to a worker without a database, play the stream?"""
+
+    stream: Id
+    token: str = Field(default="", max_length=4_096)
+    """Play token; empty: none was given."""
+    protocol: Literal["rtmp"] = "rtmp"
+
+
+class PlayAnswered(BusMessage):
+    """A gateway's answer."""
+
+    stream: Id
+    allowed: bool
+    detail: str = ""
+    """Where it is not: a sentence for the player."""
+
+
 class StreamKey(BusMessage):
     """Bucket `STREAM_KEYS`: the SHA-256 (hex) of a key → what it opens."""
 
@@ -130,6 +161,8 @@ class StreamKey(BusMessage):
     private: bool = False
     on_conflict: Literal["takeover", "refuse"] = "takeover"
     limits: StreamLimits = StreamLimits()
+    title: str | None = None
+    """Set by a hook, for one publish: in the bucket there is none."""
 
 
 class PublisherClaim(BusMessage):
@@ -140,6 +173,10 @@ class PublisherClaim(BusMessage):
     node: Id
     connection: str
     """Tells two connections of one node apart."""
+    address: str = ""
+    """Host of the publisher."""
+    protocol: str = "rtmp"
+    encoder: str = ""
     at: EpochMs
     """Start of the publish session."""
     takeovers: tuple[EpochMs, ...] = ()

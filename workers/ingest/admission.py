@@ -1,9 +1,8 @@
-"""Whether a publisher whose key is good may begin: the one place to say no, or to change what he gets."""
+"""A publisher whose key is good, before it is decided whether he may begin."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bus_schemas.messages.live import StreamKey
 
@@ -26,15 +25,3 @@ class PublishAttempt:
     """What came behind `?` with the name or the application, the key taken out; as sent, hostile."""
     key: StreamKey
     """What his key opens."""
-
-
-class Admission(Protocol):
-    """Asked after the key was found, before the stream is claimed."""
-
-    async def __call__(self, attempt: PublishAttempt) -> StreamKey:
-        """What the publisher gets: `attempt.key`, or a changed copy; raises `PublishRefusedError`."""
-
-
-async def admit_all(attempt: PublishAttempt) -> StreamKey:
-    """Whoever has the key may publish."""
-    return attempt.key

@@ -89,6 +89,7 @@ class Packer:
         self._last_dts: int | None = None
         self._last_audio_key: int | None = None
         self._need_key = True
+        self._unit_max = ACCESS_UNIT_MAX
         self.refused = 0
         """Access units over their limit."""
         self.skipped = 0
@@ -145,6 +146,10 @@ class Packer:
             return []
         return self._flush_audio(now_us)
 
+    def limit_access_units(self, most: int) -> None:
+        """Refuse access units of more bytes than this from now on."""
+        self._unit_max = most
+
     def require_key_frame(self) -> None:
         """A message given before was lost: go on at the next key frame, marked as a discontinuity."""
         self._need_key = True
@@ -172,7 +177,7 @@ class Packer:
                 return None
             if video.packet_type != PacketType.FRAME or len(payload) == video.body:
                 return None
-            if len(payload) > ACCESS_UNIT_MAX:
+            if len(payload) > self._unit_max:
                 self.refused += 1
                 self._need_key = True
                 return None

@@ -27,10 +27,10 @@ from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tasks import Tasks
 from workers.ingest.acknowledgements import Acknowledgements
-from workers.ingest.admission import Admission
 from workers.ingest.continuation import Beginning
 from workers.ingest.delivery import BUS_FAULTS, Delivery
 from workers.ingest.packing import Packer, TagMessage
+from workers.ingest.publish_hooks import PublishHooks
 from workers.ingest.registry import Claim, Registry
 from workers.ingest.rtmp.events import MediaKind
 from workers.ingest.timestamps import TimestampRepair
@@ -56,7 +56,7 @@ class Surroundings:
     metrics: Metrics
     node: str
     statistics_s: float
-    admission: Admission
+    hooks: PublishHooks
 
 
 @dataclass(slots=True)
@@ -93,6 +93,8 @@ class Publication:
         self.epoch = claim.value.epoch
         self.bytes = 0
         self.ended = False
+        self.measured: StreamMeasured | None = None
+        """Figures of the last interval."""
         self._around = around
         self._encoder = encoder
         self._on_lost = on_lost
@@ -126,6 +128,10 @@ class Publication:
         self._put(self._packer.push(kind, timestamp, payload, arrival_us))
         if self._timer is None and (due := self._packer.due_us) is not None:
             self._timer = self._loop.call_later(max(0.0, (due - arrival_us) / 1e6), self._on_timer)
+
+    def limit_access_units(self, most: int) -> None:
+        """Refuse frames of more bytes than this from now on."""
+        self._packer.limit_access_units(most)
 
     def set_metadata(self, values: dict[str, Any]) -> None:
         """Take the publisher's onMetaData."""
@@ -204,6 +210,7 @@ class Publication:
                         at=self.claim.value.at,
                         node=self._around.node,
                         room=self.key.room,
+                        title=self.key.title,
                     )
                 )
             await self._tell(
@@ -306,7 +313,9 @@ class Publication:
             key_frames=total.keys - told.keys,
             repairs=total.repairs,
             refused=total.refused,
+            gaps=total.dropped,
         )
+        self.measured = measured
         await emit(self._around.bus, LIVE_EVENT, LiveEvent(measured), stream=self.stream)
 
     async def _leave(self, *, remove_headers: bool) -> None:

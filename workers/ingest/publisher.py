@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bus_schemas.messages.live import StopReason, StreamKey
+from bus_schemas.messages.live import StopReason, StreamLimits
 from runtime.clock import now_us
 from runtime.logs import get_logger
 from runtime.settings import IngestSettings
@@ -18,7 +18,8 @@ from workers.ingest.delivery import BUS_FAULTS
 from workers.ingest.link import Link
 from workers.ingest.packing import UnsupportedCodecError
 from workers.ingest.publication import Publication, Surroundings
-from workers.ingest.registry import PublishRefusedError
+from workers.ingest.publish_hooks import with_answered
+from workers.ingest.registry import Claim, Claimant, PublishRefusedError
 from workers.ingest.rtmp.events import MediaReceived, MetadataReceived, PublishRequested
 
 log = get_logger("publisher")
@@ -40,6 +41,11 @@ class PublisherRules:
     """Runs what a publication does at its end; a drain waits for it."""
 
 
+def lesser(one: int, other: int) -> int:
+    """The lesser of two limits of which 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
 class Publisher:
     """Acts on what the connection says of its publish."""
 
@@ -50,6 +56,9 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._request: PublishRequested | None = None
         self._limit: BitrateLimit | None = None
+        self._overdue: asyncio.TimerHandle | None = None
+        self._attempt: PublishAttempt | None = None
+        self._began = 0.0
         self.publication: Publication | None = None
 
     def ask(self, request: PublishRequested) -> None:
@@ -90,9 +99,27 @@ class Publisher:
         self._link.pause("bitrate")
         self._loop.call_later(delay, self._link.resume, "bitrate")
 
+    def limit(self, limits: StreamLimits) -> None:
+        """These limits hold for the publish from now on, within the site's; 0 is the site's own."""
+        if self.publication is None or not self._rules.limits:
+            return
+        site = self._rules.settings
+        kbps = lesser(limits.bitrate_kbps, site.max_bitrate_kbps)
+        self._limit = BitrateLimit(kbps * 125, self._loop.time())
+        self.publication.limit_access_units(lesser(limits.access_unit_bytes, site.max_access_unit_bytes))
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+        if most := lesser(limits.duration_s, site.max_duration_s):
+            self._overdue = self._loop.call_at(self._began + most, self._end_overdue, most)
+
     def kick(self, description: str) -> None:
         """End the publish on an order from the bus."""
         self.stop("NetStream.Publish.Denied", description or "kicked", "kicked", StopReason.KICKED)
+
+    def _end_overdue(self, most_s: int) -> None:
+        sentence = f"over the {most_s} s that a publish of this stream may last"
+        self.stop("NetStream.Publish.Rejected", sentence, "duration", StopReason.LIMIT)
 
     def replaced(self) -> None:
         """Somebody else publishes the stream now: say so, and close."""
@@ -116,6 +143,7 @@ class Publisher:
         self._limit = None
         self._link.became(None)
         if publication is not None:
+            self._over(publication, reason)
             self._rules.settle(f"finish:{publication.stream}", publication.finish(reason))
 
     async def left(self) -> None:
@@ -123,12 +151,13 @@ class Publisher:
         self._request = None
         publication, self.publication = self.publication, None
         if publication is not None:
+            self._over(publication, StopReason.LOST)
             await publication.abandon()
 
     async def _admit(self, request: PublishRequested) -> None:
         """Let the publisher in, or say why not."""
         try:
-            async with asyncio.timeout(ADMIT_DEADLINE_S):
+            async with asyncio.timeout(ADMIT_DEADLINE_S + self._around.hooks.deadline_s):
                 await self._accept(request)
         except PublishRefusedError as refused:
             self._refuse(request, refused)
@@ -141,22 +170,29 @@ class Publisher:
 
     async def _accept(self, request: PublishRequested) -> None:
         link, registry = self._link, self._around.registry
-        key = await self._around.admission(
-            PublishAttempt(
-                connection=link.id,
-                address=link.address,
-                secure=link.secure,
-                encoder=link.encoder,
-                app=request.app,
-                query=request.query,
-                key=await registry.look_up(request.key),
-            )
+        attempt = PublishAttempt(
+            connection=link.id,
+            address=link.address,
+            secure=link.secure,
+            encoder=link.encoder,
+            app=request.app,
+            query=request.query.replace(request.key, "***"),
+            key=await registry.look_up(request.key),
         )
-        before = await read_before(self._around.bus, key.stream)
-        claim = await registry.claim(key, link.id, before.least_epoch)
-        if link.closing or self._request is not request:
-            await registry.release(claim)
-            return
+        key = await self._around.hooks(attempt)
+        attempt = with_answered(attempt, key)
+        claim: Claim | None = None
+        try:
+            before = await read_before(self._around.bus, key.stream)
+            who = Claimant(link.id, link.address, "rtmps" if link.secure else "rtmp", link.encoder)
+            claim = await registry.claim(key, who, before.least_epoch)
+            if link.closing or self._request is not request:
+                await registry.release(claim)
+                claim = None
+                return
+        finally:
+            if claim is None:
+                self._around.hooks.over(attempt, reason=StopReason.LOST, epoch=0, lasted_s=0, received=0)
         beginning = begin_after(before, now_us(), GRACE_S)
         self.publication = Publication(
             self._around,
@@ -167,7 +203,9 @@ class Publisher:
             on_congestion=self._on_congestion,
             on_lost=self.replaced,
         )
-        self._limit = self._bitrate_limit(key)
+        self._attempt = attempt
+        self._began = self._loop.time()
+        self.limit(key.limits)
         link.connection.accept(request)
         link.write()
         link.became(key.stream)
@@ -189,11 +227,18 @@ class Publisher:
         self._link.write()
         self._link.close(f"refused: {refused.description}", "refused")
 
-    def _bitrate_limit(self, key: StreamKey) -> BitrateLimit | None:
-        if not self._rules.limits:
-            return None
-        kbps = key.limits.bitrate_kbps or self._rules.settings.max_bitrate_kbps
-        return BitrateLimit(kbps * 125, self._loop.time())
+    def _over(self, publication: Publication, reason: StopReason) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            self._around.hooks.over(
+                attempt,
+                reason=reason,
+                epoch=publication.epoch,
+                lasted_s=self._loop.time() - self._began,
+                received=publication.bytes,
+            )
 
     def _on_congestion(self, congested: bool) -> None:
         if congested:

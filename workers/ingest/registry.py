@@ -49,6 +49,16 @@ def may_take_over(takeovers: tuple[int, ...], now_ms: int, limit: int) -> bool:
     return now_ms - recent[-1] >= TAKEOVER_WINDOW_MS
 
 
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claims, as others are shown him."""
+
+    connection: str
+    address: str = ""
+    protocol: str = "rtmp"
+    encoder: str = ""
+
+
 @dataclass(slots=True)
 class Claim:
     """A stream held by one connection of this process."""
@@ -80,7 +90,7 @@ class Registry:
                 "NetStream.Publish.Denied", "unknown stream key", "wrong_key"
             ) from error
 
-    async def claim(self, key: StreamKey, connection: str, least_epoch: int) -> Claim:
+    async def claim(self, key: StreamKey, who: Claimant, least_epoch: int) -> Claim:
         """Hold the stream, taking it over where its key allows; raises `PublishRefusedError`.
 
         The epoch is the time of the claim, or `least_epoch` or one more than that of the publisher
@@ -106,8 +116,11 @@ class Registry:
                 stream=key.stream,
                 epoch=epoch,
                 node=self._node,
-                connection=connection,
+                connection=who.connection,
                 at=now,
+                address=who.address,
+                protocol=who.protocol,
+                encoder=who.encoder,
                 takeovers=takeovers,
             )
             body = value.model_dump_json().encode()

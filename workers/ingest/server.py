@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from bus_schemas.messages.live import StopReason
 from runtime.logs import get_logger
 from runtime.settings import IngestSettings
+from workers.ingest.player import Player, PlayerSurroundings
 from workers.ingest.publication import Surroundings
 from workers.ingest.publisher import Publisher, PublisherRules
 from workers.ingest.rtmp.connection import Connection
@@ -19,6 +20,8 @@ from workers.ingest.rtmp.events import (
     Event,
     MediaReceived,
     MetadataReceived,
+    PlayRequested,
+    PlayStopped,
     PublishRequested,
     PublishStopped,
 )
@@ -36,8 +39,11 @@ UNREAD_ANSWERS: Final = 256 << 10
 class Connections:
     """The connections of this process, and what they share."""
 
-    def __init__(self, around: Surroundings, settings: IngestSettings, *, limits: bool) -> None:
+    def __init__(
+        self, around: Surroundings, players: PlayerSurroundings, settings: IngestSettings, *, limits: bool
+    ) -> None:
         self.around = around
+        self.players = players
         self.settings = settings
         self.limits = limits
         self.rules = PublisherRules(settings, limits, self.settle)
@@ -65,6 +71,8 @@ class Connections:
         metrics = self.around.metrics
         metrics.gauge("matinee_ingest_connections").labels("rtmp").set(len(self.open))
         metrics.gauge("matinee_ingest_publishers").set(len(self.publishers()))
+        playing = sum(1 for link in self.open if link.player.playing)
+        metrics.gauge("matinee_live_viewers").labels("rtmp").set(playing)
 
     def settle(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Spawn what a publication does at its end; `drain` waits for it."""
@@ -106,6 +114,7 @@ class RtmpProtocol(asyncio.Protocol):
         self.encoder = ""
         self.connection = Connection(nonce=os.urandom(32))
         self.publisher = Publisher(self, self._around, connections.rules)
+        self.player = Player(self, connections.players)
 
     # asyncio's side
 
@@ -149,7 +158,9 @@ class RtmpProtocol(asyncio.Protocol):
         self.publisher.spend(len(data))
 
     def pause_writing(self) -> None:
-        """The peer does not read our answers."""
+        """The peer does not read our answers; one who plays is his audience's business."""
+        if self.player.playing:
+            return
         self.close("answers left unread", "unread")
         self._transport.abort()
 
@@ -164,6 +175,7 @@ class RtmpProtocol(asyncio.Protocol):
         if self._closing is None:
             self._closing = f"link lost: {exc}" if exc else "by the peer"
             self._count_closed("lost")
+        self.player.stop()
         log.info(
             f"closed: {self._closing}",
             connection=self.id,
@@ -187,6 +199,15 @@ class RtmpProtocol(asyncio.Protocol):
         writes = self.connection.data_to_send()
         if writes and not self._transport.is_closing():
             self._transport.write(b"".join(writes))
+
+    def send(self, data: bytes) -> None:
+        """Write bytes as they are, behind what `write` sent."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def unsent(self) -> int:
+        """Bytes written that the socket did not take yet."""
+        return self._transport.get_write_buffer_size()
 
     def close(self, why: str, reason: str) -> None:
         """Say no more, read no more, and be gone within a second; `why` is logged, `reason` counted."""
@@ -239,6 +260,10 @@ class RtmpProtocol(asyncio.Protocol):
                 self.publisher.ask(event)
             elif isinstance(event, PublishStopped):
                 self.publisher.finish(StopReason.UNPUBLISHED)
+            elif isinstance(event, PlayRequested):
+                self.player.ask(event)
+            elif isinstance(event, PlayStopped):
+                self.player.stop()
             elif isinstance(event, Connected):
                 self.encoder = event.encoder
 
@@ -256,9 +281,16 @@ class RtmpProtocol(asyncio.Protocol):
         if self._closing is not None:
             return
         self._count_bytes()
-        if not self._busy:
+        if "admission" in self._paused:
+            # Whoever decides has a deadline of his own.
+            left, why, reason = 1.0, "", ""
+        elif not self._busy:
             left = self._waiting_since + settings.handshake_timeout_s - now
-            why, reason = f"no publish within {settings.handshake_timeout_s:g} s", "handshake_timeout"
+            sentence = f"no publish or play within {settings.handshake_timeout_s:g} s"
+            why, reason = sentence, "handshake_timeout"
+        elif self.player.playing:
+            # He need not say a word; whether he still takes something is watched where he is fed.
+            left, why, reason = 1.0, "", ""
         else:
             # While we do not read, its silence is ours.
             heard = now if self._paused else self._heard

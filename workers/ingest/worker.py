@@ -1,27 +1,35 @@
-"""Ingest worker: RTMP publishers in, media tags on the bus out."""
+"""Ingest worker: RTMP publishers in, media tags on the bus out; and RTMP players."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from bus_schemas.messages.live import StreamControl
+from bus_schemas.messages.live import StreamControl, StreamLimits
 from bus_schemas.streams import PUBLISHERS
 from bus_schemas.subjects import LIVE_CONTROL
 from runtime.clock import now_ms
+from runtime.hooks import Hooks
 from runtime.lifecycle import Context
 from runtime.logs import get_logger
+from runtime.series import StreamSeries
 from workers.ingest.acknowledgements import Acknowledgements
-from workers.ingest.admission import admit_all
+from workers.ingest.broadcast import Broadcasts
+from workers.ingest.player import PlayerSurroundings
 from workers.ingest.publication import Surroundings
+from workers.ingest.publish_hooks import PublishHooks
 from workers.ingest.registry import Registry
 from workers.ingest.server import Connections
 
 log = get_logger("ingest")
+
+SERIES: Final = ("matinee_stream_bitrate_bps", "matinee_stream_fps", "matinee_stream_gaps")
+SHOW_S: Final = 1.0
 
 
 @asynccontextmanager
@@ -31,6 +39,7 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     registry = Registry(bus, context.node, settings.on_conflict_limit, now_ms)
     acknowledgements = Acknowledgements(bus)
     await acknowledgements.listen()
+    hooks = Hooks(context.settings.hooks, context.node, context.tasks, context.metrics)
     around = Surroundings(
         bus,
         registry,
@@ -39,9 +48,11 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         context.metrics,
         context.node,
         settings.statistics_s,
-        admit_all,
+        PublishHooks(hooks),
     )
-    connections = Connections(around, settings, limits=context.settings.limits.enabled)
+    broadcasts = Broadcasts(bus, context.tasks, context.settings.live, context.metrics)
+    players = PlayerSurroundings(bus, context.tasks, context.metrics, broadcasts)
+    connections = Connections(around, players, settings, limits=context.settings.limits.enabled)
 
     async def on_control(message: Msg) -> None:
         try:
@@ -50,7 +61,9 @@ async def make_app(context: Context) -> AsyncIterator[None]:
             log.warning("an order does not parse", subject=message.subject, error=str(error))
             return
         publisher = connections.by_stream(order.stream)
-        if publisher is not None:
+        if publisher is not None and order.action == "limit":
+            publisher.limit(order.limits or StreamLimits())
+        elif publisher is not None and order.action == "kick":
             log.info("kicked", stream=order.stream, reason=order.reason)
             publisher.kick(order.reason)
 
@@ -68,6 +81,8 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         for publication in publications:
             await publication.check_claim()
 
+    series = StreamSeries(context.metrics, context.settings.metrics.streams, SERIES)
+    context.tasks.spawn("stream-series", _show_series(connections, series))
     await bus.nc.subscribe(LIVE_CONTROL.pattern, cb=on_control)
     await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)
     bus.on_reconnect.append(on_reconnect)
@@ -80,4 +95,24 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
+        broadcasts.stop()
         await connections.drain()
+        await hooks.close()
+
+
+async def _show_series(connections: Connections, series: StreamSeries) -> None:
+    """Bring the series of the streams published here up to date, for ever."""
+    while True:
+        rows = {}
+        for publisher in connections.publishers():
+            publication = publisher.publication
+            measured = publication.measured if publication is not None else None
+            if measured is not None:
+                seconds = max(measured.interval_ms, 1) / 1_000
+                rows[measured.stream] = (
+                    measured.bytes * 8 / seconds,
+                    measured.video_frames / seconds,
+                    float(measured.gaps),
+                )
+        series.show(rows)
+        await asyncio.sleep(SHOW_S)
