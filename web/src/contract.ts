@@ -34,6 +34,10 @@ export interface RoomSettings {
   guest_access?: boolean;
   wait?: "ignore" | "wait";
   live_delay_ms?: number;
+  /** 0: no limit. */
+  member_limit?: number;
+  /** Masks as decimal strings; a role that is absent has what the site gives it. */
+  role_defaults?: Partial<Record<RoomRole, string>>;
 }
 
 export interface Room {
@@ -165,6 +169,7 @@ export type RoomEvent =
       change: "joined" | "left" | "updated";
       member: Member;
       removed?: string | null;
+      reason?: string | null;
     })
   | (Event & { type: "chat"; message: ChatMessage; client_id?: string | null })
   | (Event & { type: "chat_deleted"; message_id: string })

@@ -15,6 +15,11 @@ export function timeOfDay(ms: number, locale?: string): string {
   return new Date(ms).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
 }
 
+/** Date and time, as long as it takes. */
+export function wholeTime(ms: number, locale?: string): string {
+  return new Date(ms).toLocaleString(locale, { dateStyle: "medium", timeStyle: "medium" });
+}
+
 /** 12 → "+12 ms", −1,340 → "−1.34 s". */
 export function drift(ms: number): string {
   const sign = ms > 0 ? "+" : ms < 0 ? "−" : "";
@@ -77,4 +82,56 @@ export function people(count: number): string {
 /** The publish address without the key, as an encoder's "server" field wants it. */
 export function serverOf(rtmpUrl: string, key: string): string {
   return rtmpUrl.endsWith(`/${key}`) ? rtmpUrl.slice(0, -(key.length + 1)) : rtmpUrl.replace(/\/+$/, "");
+}
+
+const CODECS: readonly [string, string][] = [
+  ["avc", "H.264"],
+  ["hvc1", "H.265"],
+  ["hev1", "H.265"],
+  ["av01", "AV1"],
+  ["vp09", "VP9"],
+  ["mp4a", "AAC"],
+  ["opus", "Opus"],
+];
+
+/** "avc1.64001f" → "H.264". */
+export function codecName(codec: string): string {
+  return CODECS.find(([start]) => codec.toLowerCase().startsWith(start))?.[1] ?? codec;
+}
+
+/** 2,480 → "2.5 Mbit/s", 640 → "640 kbit/s". */
+export function bitrate(kbps: number): string {
+  return kbps >= 1_000 ? `${(kbps / 1_000).toFixed(1)} Mbit/s` : `${Math.round(kbps)} kbit/s`;
+}
+
+interface Described {
+  viewers?: number;
+  live?: {
+    video_codec?: string | null;
+    width?: number | null;
+    height?: number | null;
+    fps?: number | null;
+    audio_codec?: string | null;
+    sample_rate?: number | null;
+    channels?: number | null;
+    bitrate_kbps?: number | null;
+  } | null;
+}
+
+/** What is known of a stream, as names and values; what is not known is left out. */
+export function streamFacts({ viewers, live }: Described): [string, string][] {
+  const facts: [string, string][] = [];
+  if (live?.video_codec) {
+    const size = live.width && live.height ? `${live.width} × ${live.height}` : null;
+    const fps = live.fps ? `${Number(live.fps.toFixed(2))} fps` : null;
+    facts.push(["Picture", [codecName(live.video_codec), size, fps].filter(Boolean).join(" · ")]);
+  }
+  if (live?.audio_codec) {
+    const rate = live.sample_rate ? `${Number((live.sample_rate / 1000).toFixed(1))} kHz` : null;
+    const channels = live.channels === 1 ? "mono" : live.channels === 2 ? "stereo" : null;
+    facts.push(["Sound", [codecName(live.audio_codec), rate, channels].filter(Boolean).join(" · ")]);
+  }
+  if (live?.bitrate_kbps) facts.push(["Bitrate", bitrate(live.bitrate_kbps)]);
+  if (viewers !== undefined) facts.push(["Watching", people(viewers)]);
+  return facts;
 }

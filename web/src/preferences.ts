@@ -33,6 +33,8 @@ export const preferences = {
   volume: remembered<number>("volume", 1),
   danmaku: remembered<boolean>("danmaku", true),
   danmakuColor: remembered<string>("danmakuColor", "#ffffff"),
+  danmakuMode: remembered<string>("danmakuMode", "scroll"),
+  danmakuSize: remembered<string>("danmakuSize", "normal"),
   /** How live streams reach this browser in a room. */
   livePlayer: remembered<string>("livePlayer", "hls"),
 };

@@ -280,3 +280,28 @@ describe("joining", () => {
     expect(kinds(controller.decide(stalled, now()).actions)).toEqual(["seek"]);
   });
 });
+
+describe("a live room that stands still", () => {
+  const paused = timeline({ live: true, playing: false, position: T0 / 1000 - 300 });
+  const place = paused.state.position;
+  const look = (change: Partial<PlayerStatus>) => {
+    const controller = new Controller();
+    controller.setTimeline(paused, T0);
+    return controller.decide(player({ paused: true, ...change }), T0);
+  };
+
+  it("is gone where its moment is older than what is kept", () => {
+    const { phase, actions } = look({ earliest: place + 180, latest: place + 300, position: place + 200 });
+    expect(phase).toBe("gone");
+    expect(actions).toEqual([{ kind: "seek", to: place + 180 }]);
+  });
+
+  it("is not here yet where its moment is newer than what has come", () => {
+    expect(look({ earliest: place - 90, latest: place - 4, position: place - 4 }).phase).toBe("not_yet");
+  });
+
+  it("is simply paused where the picture stands right, kept or not", () => {
+    expect(look({ earliest: place + 180, latest: place + 300, position: place }).phase).toBe("paused");
+    expect(look({ earliest: place - 90, latest: place + 30, position: place - 20 }).phase).toBe("paused");
+  });
+});

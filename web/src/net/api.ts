@@ -1,6 +1,18 @@
 /** The HTTP API, typed. Every failure is a `Problem`. */
 
-import type { ChatMessage, Item, Member, Page, PlaybackState, Room, Subtitle, User } from "../contract";
+import type {
+  ChatMessage,
+  Item,
+  Member,
+  Page,
+  PlaybackState,
+  Room,
+  RoomRole,
+  Subtitle,
+  User,
+} from "../contract";
+import type { Preset } from "../permissions";
+import type { RoomPatch } from "../room/room_form";
 import { forget, freshToken, session, signIn, type TokenAnswer } from "./account";
 import { type FieldError, offline, Problem } from "./problem";
 
@@ -11,7 +23,7 @@ export interface RoomDraft {
   name: string;
   password?: string;
   hidden?: boolean;
-  preset?: "together" | "host_only" | "lecture";
+  preset?: Preset;
 }
 
 export interface ItemDraft {
@@ -31,12 +43,32 @@ export interface NewStream {
   item?: Item | null;
 }
 
+export interface LiveFacts {
+  video_codec?: string | null;
+  width?: number | null;
+  height?: number | null;
+  fps?: number | null;
+  audio_codec?: string | null;
+  sample_rate?: number | null;
+  channels?: number | null;
+  bitrate_kbps?: number | null;
+}
+
+export interface MemberPatch {
+  role?: RoomRole;
+  state?: Member["state"];
+  added?: string;
+  removed?: string;
+}
+
 export interface StreamInfo {
   stream?: string;
   id?: string;
   title?: string;
   status?: "live" | "offline";
-  live?: boolean;
+  viewers?: number;
+  /** What is being published; null while nobody does. */
+  live?: LiveFacts | null;
   room?: string | null;
   urls?: Record<string, string>;
   token?: string | null;
@@ -147,8 +179,13 @@ export const api = {
   rooms: (search?: string) => call<Page<Room>>("GET", `rooms${query({ query: search, limit: 50 })}`),
   myRooms: () => call<Page<Room>>("GET", "rooms/mine"),
   room: (room: string) => call<Room>("GET", `rooms/${seg(room)}`),
+  changeRoom: (room: string, patch: RoomPatch) => call<Room>("PATCH", `rooms/${seg(room)}`, patch),
+  deleteRoom: (room: string) => call<void>("DELETE", `rooms/${seg(room)}`),
+  leaveRoom: (room: string) => call<void>("POST", `rooms/${seg(room)}/leave`),
   members: (room: string, after?: string) =>
     call<Page<Member>>("GET", `rooms/${seg(room)}/members${query({ after, limit: 200 })}`),
+  changeMember: (room: string, user: string, patch: MemberPatch) =>
+    call<Member>("PATCH", `rooms/${seg(room)}/members/${seg(user)}`, patch),
   kick: (room: string, user: string) => call<void>("DELETE", `rooms/${seg(room)}/members/${seg(user)}`),
 
   playlist: (room: string, after?: string) =>
@@ -169,6 +206,9 @@ export const api = {
   createRoomStream: (room: string, title?: string) =>
     call<NewStream>("POST", `rooms/${seg(room)}/streams`, title ? { title } : {}),
   stream: (stream: string) => call<StreamInfo>("GET", `streams/${seg(stream)}`),
+  rotateKey: (stream: string) => call<NewStream>("POST", `streams/${seg(stream)}/rotate-key`),
+  stopStream: (stream: string) => call<void>("DELETE", `streams/${seg(stream)}/publisher`),
+  deleteStream: (stream: string) => call<void>("DELETE", `streams/${seg(stream)}`),
 };
 
 /** The play token in whatever place a stream's description has it. */

@@ -5,6 +5,8 @@ import type { Room } from "../contract";
 import { session } from "../net/account";
 import { api, type RoomDraft } from "../net/api";
 import { sentenceOf } from "../net/problem";
+import type { Preset } from "../permissions";
+import { PRESETS } from "../room/presets";
 import { Field, Spinner } from "../ui/basics";
 import { Header } from "../ui/header";
 import { Icon } from "../ui/icons";
@@ -79,17 +81,11 @@ function StartForm() {
   );
 }
 
-const PRESETS: [NonNullable<RoomDraft["preset"]>, string, string][] = [
-  ["together", "Everybody", "All members play, pause and choose."],
-  ["host_only", "Only me", "Others add videos and talk."],
-  ["lecture", "Lecture", "Others watch and talk; guests only watch."],
-];
-
 function MakeRoom() {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [hidden, setHidden] = useState(false);
-  const [preset, setPreset] = useState<NonNullable<RoomDraft["preset"]>>("together");
+  const [preset, setPreset] = useState<Preset>("together");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const onSubmit = async (event: Event) => {

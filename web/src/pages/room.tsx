@@ -45,7 +45,13 @@ function Door({ socket, store }: { socket: Socket; store: RoomStore }) {
           <Icon name="alert" size={36} />
           <h1>{entry.title}</h1>
           <p class="muted">{entry.detail}</p>
-          <a class="button primary wide" href="/">
+          {entry.account && <SignIn first="login" guest={false} />}
+          {entry.again && (
+            <button type="button" class="primary wide" onClick={() => store.enter()}>
+              {entry.again}
+            </button>
+          )}
+          <a class={`button wide${entry.again || entry.account ? "" : " primary"}`} href="/">
             To the front page
           </a>
         </Outside>
@@ -79,12 +85,13 @@ function Waiting() {
 
 function Doorstep() {
   useEffect(() => {
-    document.title = "Matinee";
+    document.title = "You are invited · Matinee";
   }, []);
   return (
     <Outside>
-      <h1>You are invited</h1>
-      <p class="muted">Tell the others who you are, and come in.</p>
+      <Icon name="film" size={32} />
+      <h1>You are invited to watch together</h1>
+      <p class="muted">Behind this link is a room. Say who you are, and come in: a name is enough.</p>
       <SignIn />
     </Outside>
   );

@@ -1,6 +1,7 @@
 /** `/s/{stream}`: one live stream, played by itself, as near to the publisher as the way of delivery allows. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { people } from "../format";
 import { api, playTokenOf, type StreamInfo } from "../net/api";
 import { Problem, sentenceOf } from "../net/problem";
 import { preferences } from "../preferences";
@@ -10,10 +11,12 @@ import { CopyField, Spinner } from "../ui/basics";
 import { Header } from "../ui/header";
 import { Icon } from "../ui/icons";
 import { Tabs } from "../ui/sign_in";
+import { StreamHealth } from "../ui/stream_health";
 
 type Way = "flv" | "hls";
 
 const RETRY_MS = 3_000;
+const REFRESH_MS = 5_000;
 /** More than this behind what has arrived, and the player goes forward to it. */
 const FALLEN_BEHIND_S = { flv: 2.5, hls: 8 };
 const REMAIN_S = { flv: 0.4, hls: 1 };
@@ -81,6 +84,15 @@ export function StreamPage({ id }: { id: string }) {
   }, [id, way]);
 
   useEffect(() => {
+    const look = () => {
+      if (document.hidden) return;
+      api.stream(id).then(setInfo, () => undefined);
+    };
+    const timer = setInterval(look, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [id]);
+
+  useEffect(() => {
     document.title = `${info?.title || "Live"} · Matinee`;
   }, [info]);
 
@@ -122,8 +134,11 @@ export function StreamPage({ id }: { id: string }) {
         </div>
         <div class="now">
           <div class="now-text">
-            <h2>{info?.title || "Live stream"}</h2>
-            <p class="muted">{playing && failure === null ? "Live" : "Waiting for the picture"}</p>
+            <h1>{info?.title || "Live stream"}</h1>
+            <p class="muted">
+              {playing && failure === null ? "Live" : "Waiting for the picture"}
+              {info?.viewers ? ` · ${people(info.viewers)} watching` : ""}
+            </p>
           </div>
           <Tabs
             label="How it is delivered"
@@ -139,6 +154,12 @@ export function StreamPage({ id }: { id: string }) {
             }}
           />
         </div>
+        {info?.live && (
+          <section class="card">
+            <h2>How it arrives</h2>
+            <StreamHealth info={info} />
+          </section>
+        )}
         <section class="card">
           <h2>Watch elsewhere</h2>
           <CopyField label="This page" value={location.href} />

@@ -6,8 +6,9 @@ import type { Socket } from "../net/socket";
 import { preferences } from "../preferences";
 import type { SyncEngine } from "../sync/engine";
 import { positionAt } from "../sync/timeline";
-import { IconButton, useOutside } from "../ui/basics";
+import { IconButton } from "../ui/basics";
 import { Icon } from "../ui/icons";
+import { useOutside } from "../ui/menu";
 import type { Actions } from "./actions";
 import type { RoomStore } from "./room_store";
 
@@ -226,9 +227,13 @@ function SyncBadge({ store, socket, engine }: Pick<Props, "store" | "socket" | "
       ? "Loading"
       : phase === "holding"
         ? "Starting"
-        : driftMs === null
-          ? "–"
-          : drift(driftMs);
+        : phase === "gone"
+          ? "Not kept"
+          : phase === "not_yet"
+            ? "Not here yet"
+            : driftMs === null
+              ? "–"
+              : drift(driftMs);
   const grade = free ? "free" : driftMs === null ? "none" : driftGrade(driftMs);
   const steady = socket.clock.ready;
   return (

@@ -1,7 +1,8 @@
 /** What somebody did, as a sentence: "Ann paused at 12:03". */
 
-import type { Item, PlaybackState, RoomEvent } from "../contract";
+import type { Item, PlaybackState, Room, RoomEvent } from "../contract";
 import { clockTime, speed } from "../format";
+import type { Phase } from "../sync/controller";
 import { positionAt } from "../sync/timeline";
 
 const MODES: Record<PlaybackState["mode"], string> = {
@@ -62,4 +63,23 @@ export function describePlaylist(
     default:
       return null;
   }
+}
+
+/** A sentence for a change of the room itself, or null when it says nothing to those in it. */
+export function describeSettings(before: Room | null, after: Room, by: string | undefined): string | null {
+  const who = by ?? "The room";
+  if (before === null) return null;
+  if (before.name !== after.name) return `${who} renamed the room to “${after.name}”`;
+  if (!before.has_password && after.has_password) return `${who} set a password`;
+  if (before.has_password && !after.has_password) return `${who} removed the password`;
+  return `${who} changed the room’s settings`;
+}
+
+/** Where the room is when this player cannot be there; null where it can. */
+export function describeElsewhere(phase: Phase, playing: boolean, byFlv: boolean): string | null {
+  if (phase === "gone" && byFlv)
+    return `The room is ${playing ? "" : "paused "}at a moment that FLV cannot go back to.`;
+  if (phase === "gone") return `The room is ${playing ? "" : "paused "}at a moment that is no longer kept.`;
+  if (phase === "not_yet" && !playing) return "The room is paused at a moment that has not arrived here.";
+  return null;
 }

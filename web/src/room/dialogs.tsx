@@ -1,4 +1,4 @@
-/** What opens over the room: add a video, go live, invite. */
+/** What opens over the room: add a video, go live, invite, settings, leave. */
 
 import type { Signal } from "@preact/signals";
 import { useState } from "preact/hooks";
@@ -6,10 +6,12 @@ import { serverOf, titleOfUrl } from "../format";
 import { api, type ItemDraft, type NewStream } from "../net/api";
 import { sentenceOf } from "../net/problem";
 import { probeDuration } from "../sync/probe";
-import { CopyField, Dialog, Field } from "../ui/basics";
+import { Confirm, CopyField, Dialog, Field } from "../ui/basics";
+import { go } from "../ui/router";
 import type { RoomStore } from "./room_store";
+import { RoomSettingsDialog } from "./settings_dialog";
 
-export type DialogName = "none" | "add" | "live" | "invite";
+export type DialogName = "none" | "add" | "live" | "invite" | "settings" | "leave";
 
 export function Dialogs({ store, dialog }: { store: RoomStore; dialog: Signal<DialogName> }) {
   const onClose = () => {
@@ -22,6 +24,10 @@ export function Dialogs({ store, dialog }: { store: RoomStore; dialog: Signal<Di
       return <GoLive store={store} onClose={onClose} />;
     case "invite":
       return <Invite store={store} onClose={onClose} />;
+    case "settings":
+      return <RoomSettingsDialog store={store} onClose={onClose} />;
+    case "leave":
+      return <Leave store={store} onClose={onClose} />;
     default:
       return null;
   }
@@ -153,6 +159,7 @@ function GoLive({ store, onClose }: { store: RoomStore; onClose: () => void }) {
   return (
     <Dialog title="Go live" onClose={onClose}>
       <div class="stack">
+        <p class="muted">Copy the key now: it is shown this once.</p>
         <CopyField label="Server" value={serverOf(stream.rtmp_url, stream.stream_key)} />
         <CopyField label="Stream key" value={stream.stream_key} secret />
         <p class="muted">
@@ -197,5 +204,38 @@ function Invite({ store, onClose }: { store: RoomStore; onClose: () => void }) {
         <CopyField label="Invite link" value={`${location.origin}/r/${store.id}`} />
       </div>
     </Dialog>
+  );
+}
+
+function Leave({ store, onClose }: { store: RoomStore; onClose: () => void }) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const locked = store.room.value?.has_password ?? false;
+  const onYes = async () => {
+    setBusy(true);
+    try {
+      await api.leaveRoom(store.id);
+      go("/");
+    } catch (error) {
+      setProblem(sentenceOf(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <Confirm
+      title="Leave the room?"
+      yes={busy ? "Leaving…" : "Leave"}
+      no="Stay"
+      busy={busy}
+      problem={problem}
+      onYes={() => void onYes()}
+      onClose={onClose}
+    >
+      <p>
+        You are no member any more.{" "}
+        {locked ? "To come back you need the link and the password." : "With the link you may come back."} To
+        be away only for now, just close the page.
+      </p>
+    </Confirm>
   );
 }

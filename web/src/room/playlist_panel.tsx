@@ -6,29 +6,24 @@ import type { Item } from "../contract";
 import { clockTime } from "../format";
 import { api } from "../net/api";
 import { sentenceOf } from "../net/problem";
-import { Dialog, Field, IconButton, Menu } from "../ui/basics";
+import { Confirm, Dialog, Field, IconButton } from "../ui/basics";
 import { Icon } from "../ui/icons";
-import { toast } from "../ui/toasts";
+import { Menu } from "../ui/menu";
+import { attempt } from "./attempt";
+import type { DialogName } from "./dialogs";
 import { neighbour } from "./playlist_order";
 import type { RoomStore } from "./room_store";
+import { StreamDialog } from "./stream_dialog";
 
 interface Props {
   store: RoomStore;
-  dialog: Signal<"none" | "add" | "live" | "invite">;
-}
-
-/** Do it, and say so in words when it does not work. */
-async function attempt(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    toast(sentenceOf(error), "error");
-  }
+  dialog: Signal<DialogName>;
 }
 
 export function PlaylistPanel({ store, dialog }: Props) {
   const items = store.items.value;
   const [editing, setEditing] = useState<Item | null>(null);
+  const [managed, setManaged] = useState<Item | null>(null);
   const [clearing, setClearing] = useState(false);
   const [dragged, setDragged] = useState<string | null>(null);
   const [over, setOver] = useState<string | null>(null);
@@ -103,7 +98,12 @@ export function PlaylistPanel({ store, dialog }: Props) {
                 drop(item.id);
               }}
             >
-              <Row store={store} item={item} onEdit={() => setEditing(item)} />
+              <Row
+                store={store}
+                item={item}
+                onEdit={() => setEditing(item)}
+                onManage={() => setManaged(item)}
+              />
             </li>
           ))}
           {dragged !== null && (
@@ -123,26 +123,21 @@ export function PlaylistPanel({ store, dialog }: Props) {
           )}
         </ol>
       )}
+      {managed && <StreamDialog store={store} item={managed} onClose={() => setManaged(null)} />}
       {editing && <EditDialog store={store} item={editing} onClose={() => setEditing(null)} />}
       {clearing && (
-        <Dialog title="Clear the playlist?" onClose={() => setClearing(false)}>
+        <Confirm
+          title="Clear the playlist?"
+          yes="Clear it"
+          no="Keep it"
+          onClose={() => setClearing(false)}
+          onYes={() => {
+            setClearing(false);
+            void attempt(api.clearPlaylist(store.id));
+          }}
+        >
           <p>All {items.length} videos go, for everybody. What plays now stops.</p>
-          <div class="row end">
-            <button type="button" onClick={() => setClearing(false)}>
-              Keep it
-            </button>
-            <button
-              type="button"
-              class="danger"
-              onClick={() => {
-                setClearing(false);
-                void attempt(api.clearPlaylist(store.id));
-              }}
-            >
-              Clear it
-            </button>
-          </div>
-        </Dialog>
+        </Confirm>
       )}
     </div>
   );
@@ -153,7 +148,17 @@ function isMine(store: RoomStore, item: Item): boolean {
   return by === store.you.value?.user?.id;
 }
 
-function Row({ store, item, onEdit }: { store: RoomStore; item: Item; onEdit: () => void }) {
+function Row({
+  store,
+  item,
+  onEdit,
+  onManage,
+}: {
+  store: RoomStore;
+  item: Item;
+  onEdit: () => void;
+  onManage: () => void;
+}) {
   const state = store.state.value;
   const current = state?.item === item.id;
   const mayChoose = store.can("CHANGE_CURRENT_MOVIE");
@@ -161,6 +166,7 @@ function Row({ store, item, onEdit }: { store: RoomStore; item: Item; onEdit: ()
   const mayDelete = store.can("DELETE_MOVIE_ANY") || (store.can("DELETE_MOVIE_SELF") && isMine(store, item));
   const mayOrder = store.can("REORDER_PLAYLIST");
   const live = item.stream ? store.live.value.get(item.stream) : undefined;
+  const mayManage = item.stream != null && (isMine(store, item) || store.can("SET_ROOM_SETTINGS"));
   const items = store.items.value;
   const move = (step: -1 | 1) => {
     const before = neighbour(items, item.id, step);
@@ -202,9 +208,11 @@ function Row({ store, item, onEdit }: { store: RoomStore; item: Item; onEdit: ()
           {
             label: "Play now",
             disabled: !mayChoose,
+            why: "You may not choose what is on",
             act: () => void store.playItem(item.id),
           },
-          { label: "Edit", disabled: !mayEdit, act: onEdit },
+          ...(mayManage ? [{ label: "Stream…", act: onManage }] : []),
+          { label: "Edit", disabled: !mayEdit, why: "You may not change this one", act: onEdit },
           {
             label: "Move up",
             disabled: !mayOrder || neighbour(items, item.id, -1) === undefined,
@@ -218,6 +226,7 @@ function Row({ store, item, onEdit }: { store: RoomStore; item: Item; onEdit: ()
           {
             label: "Remove",
             disabled: !mayDelete,
+            why: "You may not remove this one",
             danger: true,
             act: () => void attempt(api.removeItem(store.id, item.id)),
           },

@@ -22,20 +22,14 @@ import { randomId } from "../net/random_id";
 import type { RoomListener, Socket } from "../net/socket";
 import { allows, type Permission } from "../permissions";
 import { toast } from "../ui/toasts";
-import { describePlayback, describePlaylist } from "./describe";
+import { describePlayback, describePlaylist, describeSettings } from "./describe";
+import { DELETED, type Entry, putOut, refusal } from "./door";
 import { applyPlaylist, inOrder } from "./playlist_order";
 
 /** What the chat shows: messages, and lines about what happened. */
 export type ChatEntry =
   | { kind: "message"; message: ChatMessage; pending?: boolean; failed?: string }
   | { kind: "note"; id: string; text: string; at: number };
-
-export type Entry =
-  /** Not in yet. */
-  | { step: "joining" }
-  | { step: "password"; wrong: boolean }
-  | { step: "in" }
-  | { step: "out"; title: string; detail: string };
 
 const CHAT_KEPT = 500;
 const CHOSEN_AND_STARTED_MS = 3_000;
@@ -64,6 +58,9 @@ export class RoomStore implements RoomListener {
   /** Our own drift, ms, as it is right now. */
   readonly ownDrift = signal<number | null>(null);
   readonly earlierChat = signal<"more" | "loading" | "none">("none");
+  /** What is being written, and the message it answers: they outlive a look at another panel. */
+  readonly draft = signal("");
+  readonly replyTo = signal<ChatMessage | null>(null);
 
   readonly current: ReadonlySignal<Item | null> = computed(() => {
     const id = this.state.value?.item ?? null;
@@ -118,17 +115,7 @@ export class RoomStore implements RoomListener {
   }
 
   refused(problem: Problem): void {
-    if (
-      problem.code === "forbidden" &&
-      (this.room.peek()?.has_password ?? /password/i.test(problem.detail))
-    ) {
-      this.entry.value = { step: "password", wrong: this.triedPassword };
-    } else if (problem.code === "not_found") {
-      const detail = "The link may be mistyped, or the room was closed.";
-      this.entry.value = { step: "out", title: "There is no such room", detail };
-    } else {
-      this.entry.value = { step: "out", title: "You cannot come in", detail: sentenceOf(problem) };
-    }
+    this.entry.value = refusal(problem, this.triedPassword);
   }
 
   event(event: RoomEvent): void {
@@ -149,19 +136,16 @@ export class RoomStore implements RoomListener {
         this.chat.value = this.chat.value.filter(
           (entry) => entry.kind !== "message" || entry.message.id !== event.message_id,
         );
+        if (this.replyTo.peek()?.id === event.message_id) this.replyTo.value = null;
         break;
       case "stream":
         this.live.value = new Map(this.live.value).set(event.stream, event.status === "live");
         break;
       case "settings":
-        this.takeSettings(event.settings);
+        this.takeSettings(event);
         break;
       case "room_deleted":
-        this.entry.value = {
-          step: "out",
-          title: "The room was closed",
-          detail: "Whoever ran it has deleted it.",
-        };
+        this.entry.value = DELETED;
         break;
     }
   }
@@ -186,11 +170,7 @@ export class RoomStore implements RoomListener {
         this.takeToken(frame);
         break;
       case "kicked":
-        this.entry.value = {
-          step: "out",
-          title: "You were removed from the room",
-          detail: frame.reason || "Whoever runs it has put you out.",
-        };
+        this.entry.value = putOut(frame.reason);
         break;
     }
   }
@@ -216,15 +196,15 @@ export class RoomStore implements RoomListener {
   }
 
   /** Say something; it is shown at once and settled when the server has it. */
-  async say(text: string, clientId = randomId()): Promise<void> {
+  async say(text: string, replyTo: string | null = null, clientId = randomId()): Promise<void> {
     const me = this.you.peek()?.user;
     if (me === undefined) return;
-    const message: ChatMessage = { id: clientId, user: me, text, at: Date.now() };
+    const message: ChatMessage = { id: clientId, user: me, text, at: Date.now(), reply_to: replyTo };
     const others = this.chat.peek().filter((e) => e.kind !== "message" || e.message.id !== clientId);
     this.chat.value = [...others, { kind: "message", message, pending: true }];
     try {
       const answer = await this.socket.request(
-        { type: "chat", room: this.id, client_id: clientId, text },
+        { type: "chat", room: this.id, client_id: clientId, text, ...(replyTo ? { reply_to: replyTo } : {}) },
         true,
       );
       if (answer.message) this.takeMessages([answer.message], clientId);
@@ -296,6 +276,13 @@ export class RoomStore implements RoomListener {
     }
   }
 
+  /** A member as the server has just changed him for us: the event may come later. */
+  takeChanged(member: Member): void {
+    const known = this.members.peek().get(member.user.id);
+    const online = member.state !== "banned" && (known?.online ?? member.online);
+    this.members.value = new Map(this.members.peek()).set(member.user.id, { ...member, online });
+  }
+
   takeToken({ stream, token }: Pick<PlayToken, "stream" | "token">): void {
     this.tokens.value = new Map(this.tokens.value).set(stream, token);
   }
@@ -342,7 +329,9 @@ export class RoomStore implements RoomListener {
     const { member } = event;
     const next = new Map(this.members.peek());
     const before = next.get(member.user.id);
-    if (event.change === "left" && (event.removed || member.role === "guest")) next.delete(member.user.id);
+    const banned = event.removed === "banned";
+    if (event.change === "left" && !banned && (event.removed || member.role === "guest"))
+      next.delete(member.user.id);
     else next.set(member.user.id, { ...member, online: event.change === "left" ? false : member.online });
     this.members.value = next;
     const mine = member.user.id === this.you.peek()?.user?.id;
@@ -358,8 +347,11 @@ export class RoomStore implements RoomListener {
     }
   }
 
-  private takeSettings(settings: Room | RoomSettings): void {
+  private takeSettings(event: Extract<RoomEvent, { type: "settings" }>): void {
     const room = this.room.peek();
+    const { settings } = event;
+    const text = "id" in settings ? describeSettings(room, settings, event.by?.username) : null;
+    if (text !== null) this.append({ kind: "note", id: `settings-${event.seq}`, text, at: event.at });
     if ("id" in settings) this.room.value = settings;
     else if (room !== null) this.room.value = { ...room, settings };
   }

@@ -1,18 +1,22 @@
 /** The room, once one is in: picture, and beside it (on a phone: under it) the talk, the list, the people. */
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
+import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { people } from "../format";
 import type { Socket } from "../net/socket";
 import { localNow } from "../sync/engine";
 import { Header } from "../ui/header";
 import { Icon, type IconName } from "../ui/icons";
+import { Menu, type MenuEntry } from "../ui/menu";
 import { ChatPanel } from "./chat_panel";
 import { type DialogName, Dialogs } from "./dialogs";
 import { MembersPanel } from "./members_panel";
 import { PlaylistPanel, PlayOrderButtons } from "./playlist_panel";
 import type { RoomStore } from "./room_store";
+import { mayOpenSettings } from "./settings_dialog";
 import { Stage } from "./stage";
+import { newestAt, unreadSince } from "./unread";
 
 type PanelName = "chat" | "playlist" | "members";
 
@@ -23,8 +27,9 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
   const item = store.current.value;
   const unread = useUnread(store, panel === "chat");
   useEffect(() => {
-    document.title = item ? `${item.title} · ${name || "Matinee"}` : name || "Matinee";
-  }, [item?.title, name, item]);
+    const title = item ? `${item.title} · ${name || "Matinee"}` : name || "Matinee";
+    document.title = unread > 0 ? `(${unread}) ${title}` : title;
+  }, [item?.title, name, item, unread]);
   const online = Math.max(
     store.viewers.value,
     [...store.members.value.values()].filter((member) => member.online).length,
@@ -39,9 +44,12 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
     <div class="page room">
       <Header
         actions={
-          <button type="button" class="invite" onClick={() => (dialog.value = "invite")}>
-            <Icon name="link" size={17} /> <span>Invite</span>
-          </button>
+          <>
+            <button type="button" class="invite" onClick={() => (dialog.value = "invite")}>
+              <Icon name="link" size={17} /> <span>Invite</span>
+            </button>
+            <RoomMenu store={store} dialog={dialog} />
+          </>
         }
       >
         <h1 class="room-title" title={name}>
@@ -61,7 +69,7 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
           </div>
         </div>
         <aside class="side" aria-label="Chat, playlist and people">
-          <div class="side-tabs" role="tablist">
+          <div class="side-tabs" role="tablist" aria-label="Beside the picture" onKeyDown={onTabKey}>
             {tabs.map(([key, text, icon, count]) => (
               <button
                 type="button"
@@ -70,12 +78,16 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
                 id={`tab-${key}`}
                 aria-selected={panel === key}
                 aria-controls="side-panel"
+                tabIndex={panel === key ? 0 : -1}
                 onClick={() => setPanel(key)}
               >
                 <Icon name={icon} size={18} />
                 <span>{text}</span>
                 {count > 0 && (
-                  <small class={key === "chat" ? "unread" : ""}>{count > 99 ? "99+" : count}</small>
+                  <small class={key === "chat" ? "unread" : ""}>
+                    {count > 99 ? "99+" : count}
+                    {key === "chat" && <span class="visually-hidden"> unread</span>}
+                  </small>
                 )}
               </button>
             ))}
@@ -99,14 +111,44 @@ function nowLine(store: RoomStore, online: number): string {
   return parts.join(" · ");
 }
 
-/** Messages that came while another panel was open. */
+function RoomMenu({ store, dialog }: { store: RoomStore; dialog: Signal<DialogName> }) {
+  const entries: MenuEntry[] = [];
+  if (mayOpenSettings(store))
+    entries.push({ label: "Room settings…", act: () => (dialog.value = "settings") });
+  if (store.you.value?.role !== "creator")
+    entries.push({ label: "Leave the room…", act: () => (dialog.value = "leave") });
+  return entries.length > 0 ? <Menu label="Room menu" icon="gear" entries={entries} /> : null;
+}
+
+/** Arrow keys walk along the tabs. */
+function onTabKey(event: TargetedKeyboardEvent<HTMLElement>): void {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (step === undefined) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const tabs = [...event.currentTarget.querySelectorAll<HTMLButtonElement>("[role=tab]")];
+  const at = tabs.indexOf(document.activeElement as HTMLButtonElement);
+  const next = tabs[(at + step + tabs.length) % tabs.length];
+  next?.focus();
+  next?.click();
+}
+
+/** Messages that came while another panel was open, or the page was out of sight. */
 function useUnread(store: RoomStore, open: boolean): number {
-  const count = store.chat.value.filter((entry) => entry.kind === "message").length;
-  const [seen, setSeen] = useState(count);
+  const entries = store.chat.value;
+  const [hidden, setHidden] = useState(document.hidden);
+  const newest = newestAt(entries);
+  const [seenAt, setSeenAt] = useState(newest);
+  const looking = open && !hidden;
   useEffect(() => {
-    if (open) setSeen(count);
-  }, [open, count]);
-  return open ? 0 : Math.max(0, count - seen);
+    const onChange = () => setHidden(document.hidden);
+    document.addEventListener("visibilitychange", onChange);
+    return () => document.removeEventListener("visibilitychange", onChange);
+  }, []);
+  useEffect(() => {
+    if (looking) setSeenAt(newest);
+  }, [looking, newest]);
+  return looking ? 0 : unreadSince(entries, seenAt, store.you.value?.user?.id);
 }
 
 /** Says when the link is down; nothing moves when it comes and goes. */

@@ -10,6 +10,8 @@ import { Icon } from "../ui/icons";
 import { Actions } from "./actions";
 import { Controls } from "./controls";
 import { DanmakuLayer } from "./danmaku_layer";
+import { describeElsewhere } from "./describe";
+import type { DialogName } from "./dialogs";
 import type { RoomStore } from "./room_store";
 import { useEngine } from "./use_engine";
 
@@ -19,7 +21,7 @@ const TOLD_MS = 3_500;
 export interface StageProps {
   store: RoomStore;
   socket: Socket;
-  dialog: Signal<"none" | "add" | "live" | "invite">;
+  dialog: Signal<DialogName>;
 }
 
 export function Stage({ store, socket, dialog }: StageProps) {
@@ -122,6 +124,8 @@ function Overlay({ store, engine }: { store: RoomStore; engine: SyncEngine }) {
   const failure = engine.failure.value;
   const { phase, buffering, readyState } = engine.status.value;
   const blocked = engine.blocked.value;
+  const byFlv = preferences.livePlayer.value === "flv";
+  const elsewhere = describeElsewhere(phase, store.state.value?.playing ?? false, byFlv);
   if (failure !== null) {
     return (
       <div class="stage-center">
@@ -160,7 +164,7 @@ function Overlay({ store, engine }: { store: RoomStore; engine: SyncEngine }) {
   }
   return (
     <>
-      {(buffering || (phase === "waiting" && readyState < 2) || phase === "not_yet") && (
+      {(buffering || (phase === "waiting" && readyState < 2) || (phase === "not_yet" && !elsewhere)) && (
         <div class="stage-center quiet">
           <Spinner label="Loading" />
         </div>
@@ -170,7 +174,11 @@ function Overlay({ store, engine }: { store: RoomStore; engine: SyncEngine }) {
           <Icon name="muted" size={18} /> Tap for sound
         </button>
       )}
-      {phase === "gone" && <p class="stage-note">The room is at a moment that is no longer kept.</p>}
+      {elsewhere && (
+        <p class="stage-note" role="status">
+          {elsewhere}
+        </p>
+      )}
     </>
   );
 }

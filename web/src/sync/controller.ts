@@ -202,7 +202,14 @@ export class Controller {
       actions.push({ kind: "seek", to });
     }
     this.jump = false;
-    return { actions, phase, error };
+    return { actions, phase: hold ? phase : this.standing(player, place, error), error };
+  }
+
+  /** A live room may stand at a moment that this player cannot show: then it is not off, it is elsewhere. */
+  private standing(player: PlayerStatus, place: number, error: number): Phase {
+    if (!this.timeline?.state.live || Math.abs(error) <= GENTLE_S) return "paused";
+    if (place < player.earliest - STILL_TOLERANCE_S) return "gone";
+    return place > player.latest + STILL_TOLERANCE_S ? "not_yet" : "paused";
   }
 
   /** The room plays and the player does not: go where it is, then go. */

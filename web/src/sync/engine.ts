@@ -310,8 +310,7 @@ export class SyncEngine {
   private report(phase: Phase, error: number | null): void {
     const { video } = this;
     const before = this.status.peek();
-    const shown =
-      error !== null && (phase === "following" || phase === "idle" || phase === "paused" || phase === "gone");
+    const shown = error !== null && (phase === "following" || phase === "idle" || phase === "paused");
     const driftMs = shown ? Math.round(error * 1000) : null;
     const buffering = phase === "waiting" && !video.paused && video.readyState < 3;
     if (

@@ -46,7 +46,8 @@ interface FieldProps {
   hint?: string;
   error?: string;
   type?: "text" | "password" | "url";
-  inputMode?: "url";
+  inputMode?: "url" | "numeric" | "decimal";
+  disabled?: boolean;
   required?: boolean;
   minLength?: number;
   maxLength?: number;
@@ -117,82 +118,44 @@ export function Dialog({
   );
 }
 
-export interface MenuEntry {
-  label: string;
-  act: () => void;
-  disabled?: boolean;
-  danger?: boolean;
-}
-
-/** A button with a menu under it. */
-export function Menu({ label, icon, entries }: { label: string; icon: IconName; entries: MenuEntry[] }) {
-  const [open, setOpen] = useState(false);
-  const box = useRef<HTMLDivElement>(null);
-  useOutside(box, open, () => setOpen(false));
-  useEffect(() => {
-    if (open) box.current?.querySelector<HTMLButtonElement>("[role=menuitem]:not(:disabled)")?.focus();
-  }, [open]);
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-    event.preventDefault();
-    const all = [
-      ...(box.current?.querySelectorAll<HTMLButtonElement>("[role=menuitem]:not(:disabled)") ?? []),
-    ];
-    const index = all.indexOf(document.activeElement as HTMLButtonElement);
-    all[(index + (event.key === "ArrowDown" ? 1 : all.length - 1)) % all.length]?.focus();
-  };
+/** A question before what cannot be taken back. */
+export function Confirm({
+  title,
+  yes,
+  no = "Cancel",
+  busy,
+  problem,
+  onYes,
+  onClose,
+  children,
+}: {
+  title: string;
+  yes: string;
+  no?: string;
+  busy?: boolean;
+  problem?: string | null;
+  onYes: () => void;
+  onClose: () => void;
+  children: ComponentChildren;
+}) {
   return (
-    <div class="menu" ref={box}>
-      <IconButton
-        icon={icon}
-        label={label}
-        aria-haspopup="menu"
-        aria-expanded={open}
-        onClick={() => setOpen(!open)}
-      />
-      {open && (
-        <div class="menu-list" role="menu" tabIndex={-1} onKeyDown={onKeyDown}>
-          {entries.map((entry) => (
-            <button
-              type="button"
-              role="menuitem"
-              key={entry.label}
-              class={entry.danger ? "danger" : ""}
-              disabled={entry.disabled}
-              onClick={() => {
-                setOpen(false);
-                entry.act();
-              }}
-            >
-              {entry.label}
-            </button>
-          ))}
-        </div>
+    <Dialog title={title} onClose={onClose}>
+      <div>{children}</div>
+      {problem && (
+        <p class="form-error" role="alert">
+          {problem}
+        </p>
       )}
-    </div>
+      <div class="row end">
+        <button type="button" onClick={onClose}>
+          {no}
+        </button>
+        <button type="button" class="danger" disabled={busy} onClick={onYes}>
+          {yes}
+        </button>
+      </div>
+    </Dialog>
   );
-}
-
-/** Close on a press elsewhere or Escape. */
-export function useOutside(box: { current: HTMLElement | null }, active: boolean, close: () => void): void {
-  useEffect(() => {
-    if (!active) return;
-    const onDown = (event: Event) => {
-      if (!box.current?.contains(event.target as Node)) close();
-    };
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      close();
-      box.current?.querySelector("button")?.focus();
-    };
-    document.addEventListener("pointerdown", onDown);
-    document.addEventListener("keydown", onKey, true);
-    return () => {
-      document.removeEventListener("pointerdown", onDown);
-      document.removeEventListener("keydown", onKey, true);
-    };
-  }, [active, close, box]);
 }
 
 /** Text with a button that copies it. */

@@ -3,8 +3,9 @@
 import type { ComponentChildren } from "preact";
 import { session } from "../net/account";
 import { api } from "../net/api";
-import { Avatar, Menu } from "./basics";
+import { Avatar } from "./basics";
 import { Logo } from "./logo";
+import { Menu } from "./menu";
 import { go } from "./router";
 
 export function Header({ children, actions }: { children?: ComponentChildren; actions?: ComponentChildren }) {
