@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from bus_schemas.viewers import Protocol
 from gateway.live.parts import LIVE
-from gateway.live.viewer_session import Protocol
 from gateway.live.viewing import serve_response, serve_socket
 
 

@@ -8,11 +8,11 @@ from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.parts import SOURCE_RENDITION
+from bus_schemas.viewers import Protocol
 from gateway.live.parts import LIVE
 from gateway.live.playlist import render_multivariant
 from gateway.live.rendition import Playlist, Rendition
 from gateway.live.sessions import PARAM
-from gateway.live.viewer_session import Protocol
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 FOR_EVER: Final = "public, max-age=3600, immutable"
@@ -53,31 +53,31 @@ async def serve_media(request: web.Request) -> web.Response:
     if msn is not None:
         await rendition.wait_for(msn, part)
         live.sessions.touch(session)
-    return _playlist(request, rendition.playlist(skip=skip is not None))
+    return give_playlist(request, rendition.playlist(skip=skip is not None))
 
 
 async def serve_part(request: web.Request) -> web.Response:
     """`{msn}-{name}.{part}.m4s`; one that was hinted at is waited for."""
     names = request.match_info
-    body = await (await _rendition(request)).part(int(names["msn"]), names["name"], int(names["part"]))
+    body = await (await rendition_of(request)).part(int(names["msn"]), names["name"], int(names["part"]))
     return _media(body)
 
 
 async def serve_segment(request: web.Request) -> web.Response:
     """`{msn}-{name}.m4s`."""
     names = request.match_info
-    body = await (await _rendition(request)).segment(int(names["msn"]), names["name"])
+    body = await (await rendition_of(request)).segment(int(names["msn"]), names["name"])
     return _media(body)
 
 
 async def serve_init(request: web.Request) -> web.Response:
     """`init-{number}-{name}.mp4`."""
     names = request.match_info
-    body = (await _rendition(request)).init(int(names["number"]), names["name"])
+    body = (await rendition_of(request)).init(int(names["number"]), names["name"])
     return _media(body)
 
 
-async def _rendition(request: web.Request) -> Rendition:
+async def rendition_of(request: web.Request) -> Rendition:
     """The rendition of a media request; the name in it is what lets one in, so no token is asked for."""
     live = request.app[LIVE]
     stream, name = request.match_info["stream"], request.match_info["rendition"]
@@ -88,7 +88,8 @@ async def _rendition(request: web.Request) -> Rendition:
     return rendition
 
 
-def _playlist(request: web.Request, playlist: Playlist) -> web.Response:
+def give_playlist(request: web.Request, playlist: Playlist) -> web.Response:
+    """A rendered playlist, zipped for whoever takes it so."""
     headers = {hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: "Accept-Encoding"}
     if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
         headers[hdrs.CONTENT_ENCODING] = "gzip"

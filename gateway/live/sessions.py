@@ -17,10 +17,11 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.viewers import Protocol
 from gateway.db.streams import StreamRow
 from gateway.live.audience import ViewersPerAddress
 from gateway.live.shared_sessions import REDIS_FAULTS, SharedSessions
-from gateway.live.viewer_session import Key, Protocol, Session, SessionBook
+from gateway.live.viewer_session import Key, Session, SessionBook
 from gateway.services import Services
 from runtime.hook_reply import HookDeniedError
 from runtime.hooks import Hooks

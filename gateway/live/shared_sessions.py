@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from gateway.live.viewer_session import Protocol, Session
+from bus_schemas.viewers import PROTOCOLS, Protocol, sessions_key
+from gateway.live.viewer_session import Session
 from runtime.clock import now_ms
 from runtime.logs import get_logger
 
@@ -25,7 +26,6 @@ CONNECTED_S: Final = 12.0
 KEY_S: Final = 120
 """A stream's sets go when nobody renews any session of it: longer than the longest silence."""
 AT_ONCE: Final = 500
-PROTOCOLS: Final = tuple(Protocol)
 REDIS_FAULTS: Final = (RedisError, OSError, TimeoutError)
 
 _COUNT: Final = """
@@ -62,7 +62,7 @@ class SharedSessions:
 
     async def knows(self, stream: str, protocol: Protocol, session: str) -> bool:
         """Whether some gateway has this session."""
-        score = await self._redis.zscore(_key(stream, protocol), session)
+        score = await self._redis.zscore(sessions_key(stream, protocol), session)
         return score is not None and score > now_ms()
 
     async def renew(self, sessions: Iterable[Session]) -> None:
@@ -70,7 +70,9 @@ class SharedSessions:
         now = now_ms()
         by_key: dict[str, dict[str, float]] = {}
         for session in sessions:
-            by_key.setdefault(_key(session.stream, session.protocol), {})[session.id] = _expiry(session, now)
+            by_key.setdefault(sessions_key(session.stream, session.protocol), {})[session.id] = _expiry(
+                session, now
+            )
         for key, members in by_key.items():
             listed = list(members.items())
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -84,7 +86,7 @@ class SharedSessions:
         """These are over."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for session in sessions:
-                pipe.zrem(_key(session.stream, session.protocol), session.id)
+                pipe.zrem(sessions_key(session.stream, session.protocol), session.id)
             await pipe.execute()
 
     async def counts(self, streams: list[str]) -> dict[str, dict[Protocol, int]]:
@@ -105,9 +107,5 @@ def _expiry(session: Session, now: int) -> int:
     return now + int(1_000 * (session.silence_s if session.inferred else CONNECTED_S))
 
 
-def _key(stream: str, protocol: Protocol) -> str:
-    return f"matinee:sessions:{stream}:{protocol.value}"
-
-
 def _keys(stream: str) -> list[str]:
-    return [_key(stream, protocol) for protocol in PROTOCOLS]
+    return [sessions_key(stream, protocol) for protocol in PROTOCOLS]

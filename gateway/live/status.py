@@ -10,6 +10,7 @@ from bus_schemas.messages.room import RoomEvent, StreamStatusChanged
 from bus_schemas.messages.shapes import StreamStatus
 from bus_schemas.streams import LIVE_STATUS_CONSUMER, PUBLISHERS
 from bus_schemas.subjects import LIVE_EVENT, ROOM_EVENT
+from gateway.names import clean_text
 from gateway.services import Services
 from runtime.broker import BusBroker, consuming
 from runtime.emit import emit
@@ -18,15 +19,15 @@ from runtime.kv import Bucket
 CONCURRENCY: Final = 16
 
 
-def status_change(event: LiveEvent) -> StreamStatusChanged | None:
-    """What a room is told of a live event, if anything. Pure."""
+def status_change(event: LiveEvent, room: str | None = None) -> StreamStatusChanged | None:
+    """What a room is told of a live event, if anything; `room` where the event names none. Pure."""
     what = event.root
-    if not isinstance(what, (StreamStarted, StreamStopped)) or what.room is None:
+    if not isinstance(what, (StreamStarted, StreamStopped)) or (what.room or room) is None:
         return None
     if isinstance(what, StreamStopped) and what.reason is StopReason.REPLACED:
         return None
     status = StreamStatus.LIVE if isinstance(what, StreamStarted) else StreamStatus.OFFLINE
-    return StreamStatusChanged(room=what.room, at=what.at, stream=what.stream, status=status)
+    return StreamStatusChanged(room=what.room or room, at=what.at, stream=what.stream, status=status)
 
 
 async def consume_status(services: Services) -> None:
@@ -35,7 +36,15 @@ async def consume_status(services: Services) -> None:
     publishers = Bucket(ctx.bus.js, PUBLISHERS)
 
     async def on_live_event(event: LiveEvent) -> None:
-        change = status_change(event)
+        what = event.root
+        room = None
+        if isinstance(what, (StreamStarted, StreamStopped)) and what.room is None:
+            # Outside rooms; or in the place of another stream, as a hook wanted it, which may be in one.
+            row = await services.streams.by_id(services.pool, what.stream)
+            room = row.room if row is not None else None
+        if isinstance(what, StreamStarted) and what.title is not None:
+            await services.streams.set_title(services.pool, what.stream, clean_text(what.title))
+        change = status_change(event, room)
         if change is None:
             return
         if change.status is StreamStatus.OFFLINE:

@@ -31,8 +31,14 @@ def hash_key(key: str) -> str:
 
 async def put_key(services: Services, row: StreamRow) -> None:
     """Let the stream's key open it; after the database has it."""
-    value = StreamKey(stream=row.id, room=row.room, owner=row.owner, private=row.private)
-    await Bucket(services.ctx.bus.js, STREAM_KEYS).put(row.key_hash, value.model_dump_json().encode())
+    await Bucket(services.ctx.bus.js, STREAM_KEYS).put(row.key_hash, _value(row))
+
+
+def _value(row: StreamRow) -> bytes:
+    value = StreamKey(
+        stream=row.id, room=row.room, owner=row.owner, private=row.private, limits=row.limits
+    )
+    return value.model_dump_json().encode()
 
 
 async def repair_keys(services: Services) -> None:
@@ -60,7 +66,8 @@ async def _repair(services: Services) -> tuple[int, int]:
         after = rows[-1].id
         known.update(row.key_hash for row in rows)
         for row in rows:
-            if await bucket.get(row.key_hash) is None:
+            entry = await bucket.get(row.key_hash)
+            if entry is None or entry.value != _value(row):
                 await put_key(services, row)
                 added.append(row)
     removed = 0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bus_schemas.viewers import Protocol
 from gateway.live.sessions import Sessions
-from gateway.live.viewer_session import Protocol
 
 READ_S: Final = 1.0
 WATCHERS_A_SECOND: Final = 300

@@ -9,23 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
+
+from bus_schemas.viewers import Protocol
 
 SILENT_TARGETS: Final = 3
 """Target durations without a request after which an inferred session is over."""
 SILENT_MIN_S: Final = 6.0
-
-
-class Protocol(StrEnum):
-    """How somebody watches: a label of metrics, a key of the API, part of a key in Redis."""
-
-    FLV = "flv"
-    WS_FLV = "ws-flv"
-    HLS = "hls"
-    """With fragmented MP4 or MPEG-TS segments, low latency or not."""
-    DASH = "dash"
-    MP4 = "mp4"
 
 
 @dataclass(slots=True, eq=False)

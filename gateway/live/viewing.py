@@ -12,11 +12,11 @@ from typing import Final
 from aiohttp import HttpVersion11, WSCloseCode, WSMsgType, hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.viewers import Protocol
 from gateway.db.streams import StreamRow
 from gateway.live.fanout import Ending, Fanout, Viewer
 from gateway.live.framing import Framing
 from gateway.live.parts import LIVE
-from gateway.live.viewer_session import Protocol
 from gateway.services import SERVICES
 from runtime.logs import get_logger
 
