@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from bus_schemas.messages.base import TOKEN
-from bus_schemas.messages.live import LiveEvent, StreamControl, TransmuxJob
+from bus_schemas.messages.live import LiveEvent, PlayAsked, StreamControl, TransmuxJob
 from bus_schemas.messages.room import (
     AuditRecorded,
     ChatDeleteRequested,
@@ -63,13 +63,17 @@ def _s(template: str, message: type[M], stream: str | None, producers: str, cons
     return Subject(template, message, stream, frozenset(producers.split()), frozenset(consumers.split()))
 
 
-LIVE_TAGS_KEY: Final = _s("live.tags.{stream}.key", TagHeader, "LIVE", "ingest", "transmux gateway")
+LIVE_TAGS_KEY: Final = _s("live.tags.{stream}.key", TagHeader, "LIVE", "ingest", "transmux gateway ingest")
 LIVE_TAGS_DELTA: Final = _s(
-    "live.tags.{stream}.delta", TagHeader, "LIVE", "ingest transmux", "transmux gateway"
+    "live.tags.{stream}.delta", TagHeader, "LIVE", "ingest transmux", "transmux gateway ingest"
 )
-LIVE_HEADER: Final = _s("live.header.{stream}", TagHeader, "LIVE_HEADERS", "ingest", "transmux gateway")
+LIVE_HEADER: Final = _s(
+    "live.header.{stream}", TagHeader, "LIVE_HEADERS", "ingest", "transmux gateway ingest"
+)
 LIVE_EVENT: Final = _s("live.event.{stream}", LiveEvent, "LIVE_EVENTS", "ingest transmux", "gateway")
-LIVE_CONTROL: Final = _s("live.control.{stream}", StreamControl, None, "gateway ops", "ingest")
+LIVE_CONTROL: Final = _s("live.control.{stream}", StreamControl, None, "gateway ops ingest", "ingest")
+LIVE_PLAY: Final = _s("live.play.{stream}", PlayAsked, None, "ingest", "gateway")
+"""A request: the gateway whose turn it is answers with `PlayAnswered`."""
 
 HLS_INIT: Final = _s(
     "hls.init.{stream}.{rendition}.{generation}", InitHeader, "LIVE_HEADERS", "transmux", "gateway"

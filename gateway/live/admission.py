@@ -71,9 +71,12 @@ class Admission:
 
         Raises `Refused`: not_found; unauthenticated for a restricted stream without a valid token.
         """
-        row = await self._row(request.match_info["stream"])
+        return await self.admit(request.match_info["stream"], request.query.get("token"))
+
+    async def admit(self, stream: str, token: str | None) -> StreamRow:
+        """The same for whoever has an id and perhaps a play token; raises like `stream`."""
+        row = await self._row(stream)
         if row.restricted:
-            token = request.query.get("token")
             if not token:
                 raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
             self._services.tokens.verify_play(token, row.id)

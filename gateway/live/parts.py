@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.live.admission import Admission
 from gateway.live.audience import ViewersPerAddress
+from gateway.live.play_requests import answer_plays
 from gateway.live.rendition import Renditions
 from gateway.live.sessions import Sessions
 from gateway.live.source import LiveSources
@@ -64,7 +65,10 @@ async def live_parts(app: web.Application) -> AsyncIterator[None]:
         services.ctx.tasks.spawn("viewer-sessions", live.sessions.run(), vital=True),
         services.ctx.tasks.spawn("viewer-counts", live.viewer_counts.run(), vital=True),
     ]
+    plays = await answer_plays(services.ctx.bus, live.admission)
     yield
+    if not services.ctx.bus.nc.is_closed:
+        await plays.unsubscribe()
     for task in tasks:
         task.cancel()
     await live.sessions.close()

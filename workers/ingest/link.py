@@ -25,6 +25,12 @@ class Link(Protocol):
     def write(self) -> None:
         """Send what the protocol has to say."""
 
+    def send(self, data: bytes) -> None:
+        """Write bytes as they are, behind what `write` sent."""
+
+    def unsent(self) -> int:
+        """Bytes written that the socket did not take yet."""
+
     def close(self, why: str, reason: str) -> None:
         """Say no more, read no more, and be gone within a second; `why` is logged, `reason` counted."""
 

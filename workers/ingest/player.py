@@ -1,0 +1,164 @@
+"""A connection as a player: admitted by a gateway, fed from the stream's ring, told how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from nats.errors import Error as NatsError
+from pydantic import ValidationError
+
+from bus_schemas.messages.base import TOKEN
+from bus_schemas.messages.live import PlayAnswered, PlayAsked
+from bus_schemas.subjects import LIVE_PLAY
+from runtime.bus import Bus
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+from runtime.tasks import Tasks
+from workers.ingest.audience import Ending
+from workers.ingest.broadcast import Broadcast, Broadcasts
+from workers.ingest.link import Link
+from workers.ingest.rtmp.events import PlayRequested
+
+log = get_logger("player")
+
+ASK_DEADLINE_S: Final = 2.0
+"""For a gateway's answer, and for a look at the bus."""
+MAX_NAME: Final = 64
+MAX_TOKEN: Final = 4_096
+_NOT_FOUND: Final = "NetStream.Play.StreamNotFound"
+_FAILED: Final = "NetStream.Play.Failed"
+
+
+class PlayRefusedError(Exception):
+    """A player is not let in: the RTMP status code and a sentence for him."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(description)
+        self.code = code
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerSurroundings:
+    """What all players of a process share."""
+
+    bus: Bus
+    tasks: Tasks
+    metrics: Metrics
+    broadcasts: Broadcasts
+
+
+class Player:
+    """Acts on what the connection says of its play; one play at a time."""
+
+    def __init__(self, link: Link, around: PlayerSurroundings) -> None:
+        self._link = link
+        self._around = around
+        self._request: PlayRequested | None = None
+        self._broadcast: Broadcast | None = None
+
+    @property
+    def stream_id(self) -> int:
+        """The message stream he plays on."""
+        return self._request.stream_id if self._request is not None else 0
+
+    @property
+    def playing(self) -> bool:
+        """Whether he gets media now."""
+        return self._broadcast is not None
+
+    def ask(self, request: PlayRequested) -> None:
+        """The peer wants to play."""
+        self._request = request
+        self._link.pause("admission")
+        self._around.tasks.spawn(f"play:{self._link.id}", self._admit(request))
+
+    def stop(self) -> None:
+        """The peer wants no more, or is gone."""
+        broadcast, self._broadcast = self._broadcast, None
+        self._request = None
+        if broadcast is not None:
+            log.info(
+                "stopped",
+                connection=self._link.id,
+                stream=broadcast.stream,
+                drops=broadcast.audience.drops(self),
+            )
+            broadcast.audience.remove(self)
+            self._link.became(None)
+
+    def send(self, chunks: bytes) -> None:
+        """Write these."""
+        self._link.send(chunks)
+
+    def waiting(self) -> int:
+        """Bytes written that the socket did not take yet."""
+        return self._link.unsent()
+
+    def over(self, ending: Ending) -> None:
+        """Nothing more comes: the stream is over, or he took nothing for too long."""
+        request, link = self._request, self._link
+        if request is None or link.closing:
+            return
+        self.stop()
+        if ending is Ending.STALLED:
+            link.connection.refuse(request, _FAILED, "you take too little: the connection is too slow")
+        else:
+            link.connection.end_play(request, "the stream is over")
+        link.write()
+        link.close(f"play {ending.value}", ending.value)
+
+    async def _admit(self, request: PlayRequested) -> None:
+        link = self._link
+        try:
+            async with asyncio.timeout(2 * ASK_DEADLINE_S):
+                broadcast = await self._open(request)
+        except PlayRefusedError as refused:
+            self._refuse(request, refused)
+        except (NatsError, TimeoutError) as error:
+            log.warning("player not admitted", connection=link.id, error=repr(error))
+            sentence = "the server cannot look the stream up now, try again"
+            self._refuse(request, PlayRefusedError(_FAILED, sentence))
+        else:
+            if link.closing or self._request is not request:
+                return
+            link.connection.accept(request)
+            link.write()
+            self._broadcast = broadcast
+            link.became(broadcast.stream)
+            log.info("plays", connection=link.id, peer=link.address, stream=broadcast.stream)
+            broadcast.audience.add(self)
+        finally:
+            link.resume("admission")
+
+    async def _open(self, request: PlayRequested) -> Broadcast:
+        """The stream, where he may play it and somebody publishes it; raises `PlayRefusedError`."""
+        stream = request.stream
+        if len(stream) > MAX_NAME or len(request.token) > MAX_TOKEN or not TOKEN.fullmatch(stream):
+            raise PlayRefusedError(_NOT_FOUND, "there is no such stream")
+        asked = PlayAsked(stream=stream, token=request.token)
+        reply = await self._around.bus.nc.request(
+            LIVE_PLAY.at(stream=stream), asked.model_dump_json().encode(), timeout=ASK_DEADLINE_S
+        )
+        try:
+            answer = PlayAnswered.model_validate_json(reply.data)
+        except ValidationError as error:
+            log.error("a gateway's answer does not parse", stream=stream, error=str(error))
+            raise PlayRefusedError(_FAILED, "the server cannot look the stream up now") from error
+        if not answer.allowed:
+            raise PlayRefusedError(_FAILED, answer.detail or "you may not play this stream")
+        broadcast = await self._around.broadcasts.open(stream)
+        if broadcast is None:
+            raise PlayRefusedError(_NOT_FOUND, "nobody publishes this stream now")
+        return broadcast
+
+    def _refuse(self, request: PlayRequested, refused: PlayRefusedError) -> None:
+        link = self._link
+        if link.closing or self._request is not request:
+            return
+        self._request = None
+        link.connection.refuse(request, refused.code, refused.description)
+        link.write()
+        link.close(f"play refused: {refused.description}", "refused")
