@@ -1,0 +1,1 @@
+"""How far apart people in a room see the same frame: simulated, and in real browsers."""
