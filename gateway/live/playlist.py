@@ -70,9 +70,9 @@ def render_media(index: SegmentIndex, inits: dict[int, InitHeader], *, skip: boo
         "#EXTM3U",
         f"#EXT-X-VERSION:{VERSION}",
         f"#EXT-X-TARGETDURATION:{index.target_duration}",
-        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={_seconds(HOLD_BACK_PARTS * PART_TARGET_US)}"
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={seconds(HOLD_BACK_PARTS * PART_TARGET_US)}"
         f",CAN-SKIP-UNTIL={index.target_duration * SKIP_TARGETS}.0",
-        f"#EXT-X-PART-INF:PART-TARGET={_seconds(PART_TARGET_US)}",
+        f"#EXT-X-PART-INF:PART-TARGET={seconds(PART_TARGET_US)}",
         f"#EXT-X-MEDIA-SEQUENCE:{first.msn if first else index.next[0]}",
     ]
     if first is not None:
@@ -92,11 +92,11 @@ def render_media(index: SegmentIndex, inits: dict[int, InitHeader], *, skip: boo
         if segment.init != shown_init:
             shown_init = segment.init
             lines.append(f'#EXT-X-MAP:URI="{init_uri(inits[segment.init])}"')
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(segment.pdt_us)}")
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.pdt_us)}")
         if not segment.complete or behind_us[number] < PART_TARGETS * target_us:
             lines += [_part(segment, at, part) for at, part in enumerate(segment.parts)]
         if segment.complete:
-            lines.append(f"#EXTINF:{_seconds(segment.duration_us)},")
+            lines.append(f"#EXTINF:{seconds(segment.duration_us)},")
             lines.append(segment_uri(segment.msn, segment.name))
     if index.ended:
         lines.append("#EXT-X-ENDLIST")
@@ -124,14 +124,16 @@ def _skippable(behind_us: list[int], boundary_us: int) -> int:
 def _part(segment: Segment, at: int, part: Part) -> str:
     uri = part_uri(segment.msn, segment.name, at)
     independent = ",INDEPENDENT=YES" if part.independent else ""
-    return f'#EXT-X-PART:DURATION={_seconds(part.duration_us)},URI="{uri}"{independent}'
+    return f'#EXT-X-PART:DURATION={seconds(part.duration_us)},URI="{uri}"{independent}'
 
 
-def _seconds(microseconds: int) -> str:
+def seconds(microseconds: int) -> str:
+    """A decimal number of seconds, as short as it is exact."""
     text = f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}".rstrip("0")
     return text + "0" if text.endswith(".") else text
 
 
-def _date_time(microseconds: int) -> str:
+def date_time(microseconds: int) -> str:
+    """ISO 8601 of µs since 1970, to the millisecond."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gzip
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
@@ -44,6 +44,19 @@ INIT_RETRY_S: Final = 0.05
 GZIP_LEVEL: Final = 5
 
 
+class Listener(Protocol):
+    """Who makes another format of a rendition's parts, while somebody wants it."""
+
+    def take(self, header: PartHeader, body: bytes) -> None:
+        """The next part, or END."""
+
+    def is_wanted(self, now: float) -> bool:
+        """Whether to go on (loop's clock, s); asked each second."""
+
+    def stop(self) -> None:
+        """This gateway goes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Playlist:
     """A rendered playlist, for all who ask for it."""
@@ -63,6 +76,7 @@ class Rendition:
         self.inits: dict[int, InitHeader] = {}
         self.asked_at = loop.time()
         """When it was wanted last, seconds of the loop's clock."""
+        self.listeners: list[Listener] = []
         self._init_bodies: dict[int, bytes] = {}
         self._bus = bus
         self._loop = loop
@@ -83,6 +97,12 @@ class Rendition:
     def newest_init(self) -> InitHeader:
         """The init segment of the newest segment."""
         return self.inits[self.index.segments[-1].init]
+
+    @property
+    def current_init(self) -> tuple[int, bytes]:
+        """Number and bytes of that init segment."""
+        number = self.index.segments[-1].init
+        return number, self._init_bodies[number]
 
     async def wait_ready(self, *, live: bool) -> None:
         """Return once there is a playlist, with `live` one that has not ended.
@@ -140,15 +160,35 @@ class Rendition:
 
     async def segment(self, msn: int, name: str) -> bytes:
         """A complete segment's bytes; raises `Refused` not_found, unavailable."""
+        return b"".join(await self.bodies(await self.complete_segment(msn, name)))
+
+    async def complete_segment(self, msn: int, name: str) -> Segment:
+        """The segment once it is complete; raises like `segment`."""
         await self.wait_for(msn, None)
         segment = self.index.find(msn, name)
         if segment is None or not segment.complete:
             raise _gone()
-        return b"".join(await self._bodies(segment, 0, len(segment.parts)))
+        return segment
+
+    async def bodies(self, segment: Segment) -> list[bytes]:
+        """The bytes of its parts; raises `Refused` not_found where the bus has lost them."""
+        return await self._bodies(segment, 0, len(segment.parts))
+
+    def init_body(self, number: int) -> bytes:
+        """An init segment that a segment of the index needs."""
+        return self._init_bodies[number]
+
+    def tend(self, now: float) -> None:
+        """Let go of the listeners that nobody wants; those that are left want the rendition."""
+        self.listeners = [listener for listener in self.listeners if listener.is_wanted(now)]
+        if self.listeners:
+            self.asked_at = now
 
     def stop(self) -> None:
         """Let go of all who wait."""
         self._stopped = True
+        for listener in self.listeners:
+            listener.stop()
         self._notify()
 
     def init(self, number: int, name: str) -> bytes:
@@ -196,6 +236,8 @@ class Rendition:
             return
         if self.index.add(header, len(body), delivered.sequence, body):
             self._forget_inits()
+            for listener in self.listeners:
+                listener.take(header, body)
             if not self._loading:
                 self._notify()
 
@@ -280,8 +322,9 @@ class Renditions:
         loop = asyncio.get_running_loop()
         reading = self._tasks.spawn(f"hls-read:{rendition.stream}", rendition.reader.run())
         try:
-            while loop.time() - rendition.asked_at < LINGER_S:  # noqa: ASYNC110 - pushed back at each request
+            while loop.time() - rendition.asked_at < LINGER_S:
                 await asyncio.sleep(1)
+                rendition.tend(loop.time())
         finally:
             reading.cancel()
             del self._renditions[rendition.stream, rendition.name]

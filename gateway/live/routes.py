@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
-from gateway.live import events, flv, hls
+from gateway.live import events, flv, hls, progressive
 from gateway.live.parts import LIVE, build, let_go, live_parts
 from gateway.services import SERVICES
 
@@ -18,7 +18,7 @@ _SEGMENT: Final = r"/{msn:\d{1,15}}-{name:[0-9a-f]{16}}"
 
 
 def add_routes(app: web.Application) -> None:
-    """Live delivery: HTTP-FLV and LL-HLS."""
+    """Live delivery in every format."""
     app[LIVE] = build(app[SERVICES])
     app.cleanup_ctx.append(live_parts)
     app.on_shutdown.append(let_go)
@@ -27,6 +27,7 @@ def add_routes(app: web.Application) -> None:
     router.add_get(_STREAM + ".flv", flv.serve_flv)
     router.add_get(_STREAM + "/ws", flv.serve_flv_socket, allow_head=False)
     router.add_get(_STREAM + "/events", events.serve_events)
+    router.add_get(_STREAM + ".mp4", progressive.serve_mp4)
     router.add_get(_STREAM + "/index.m3u8", hls.serve_multivariant)
     router.add_get(_RENDITION + "/index.m3u8", hls.serve_media)
     router.add_get(_RENDITION + _SEGMENT + r".{part:\d{1,9}}.m4s", hls.serve_part)

@@ -142,6 +142,16 @@ class SegmentIndex:
         segment = self._at(msn)
         return segment if segment is not None and segment.name == name else None
 
+    def newest_independent(self) -> list[tuple[Segment, Part]]:
+        """The parts from the newest one on that begins with a key frame, with their segments; empty without one."""
+        found: list[tuple[Segment, Part]] = []
+        for segment in reversed(self.segments):
+            for part in reversed(segment.parts):
+                found.append((segment, part))
+                if part.independent:
+                    return found[::-1]
+        return []
+
     def forget_without_body(self) -> None:
         """The bus lost its parts: keep what can still be served."""
         while self.segments and any(part.body is None for part in self.segments[0].parts):
