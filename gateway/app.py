@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 import gateway.http.accounts
+import gateway.http.admin
 import gateway.http.clock
 import gateway.http.members
 import gateway.http.messages
@@ -77,6 +78,7 @@ def make_app(services: Services) -> web.Application:
     gateway.http.playback.add_routes(app)
     gateway.http.messages.add_routes(app)
     gateway.http.streams.add_routes(app)
+    gateway.http.admin.add_routes(app)
     gateway.live.routes.add_routes(app)
     gateway.ws.routes.add_routes(app)
     gateway.http.pages.add_routes(app)

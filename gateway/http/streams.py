@@ -7,33 +7,33 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bus_schemas.errors import ErrorCode, Refused
-from bus_schemas.messages.base import EpochMs, Id
+from bus_schemas.messages.base import Id
 from bus_schemas.messages.live import StreamControl
-from bus_schemas.messages.shapes import Item, ItemKind, StreamStatus
+from bus_schemas.messages.shapes import Item, ItemKind
 from bus_schemas.permissions import Permission, SiteRole
-from bus_schemas.streams import LIVE_EVENTS, LIVE_HEADERS, PUBLISHERS, STREAM_KEYS
-from bus_schemas.subjects import LIVE_CONTROL, LIVE_EVENT, LIVE_HEADER
+from bus_schemas.streams import PUBLISHERS, STREAM_KEYS
+from bus_schemas.subjects import LIVE_CONTROL
 from gateway import playlists
 from gateway.auth.principal import bearer_token
 from gateway.db.queries import Connection
 from gateway.db.streams import StreamRow
 from gateway.http.endpoints import Call, Endpoint, add_endpoints
+from gateway.http.paging import Page, PageQuery, cut
+from gateway.http.stream_view import PlayTokenShown, StreamShown, shown
 from gateway.live.admission import issue_play_token, no_such_stream
-from gateway.live.description import LiveFacts, describe
 from gateway.live.liveness import offline
-from gateway.live.parts import LIVE
 from gateway.live.stream_keys import hash_key, put_key
 from gateway.membership import Membership, membership, require
 from gateway.names import Title
 from gateway.stream_keys import close_streams
-from runtime import direct
 from runtime.clock import now_ms
 from runtime.emit import emit
 from runtime.ids import new_id, new_secret
 from runtime.kv import Bucket
+from runtime.settings import Settings
 
 RTMP_PORT: Final = 1935
 
@@ -63,35 +63,25 @@ class NewStream(BaseModel):
     """Its item on the room's playlist."""
 
 
-class PlayTokenShown(BaseModel):
-    """What goes into `?token=`."""
+class LimitsChange(BaseModel):
+    """Limits within those of the site; 0: the site's own."""
 
-    token: str
-    expires_at: EpochMs
+    bitrate_kbps: int | None = Field(default=None, ge=0, lt=1 << 31)
+    """Averaged over some seconds."""
+    access_unit_bytes: int | None = Field(default=None, ge=0, lt=1 << 31)
+    """Of one frame."""
+    duration_s: int | None = Field(default=None, ge=0, lt=1 << 31)
+    """Of one publish."""
+    viewers: int | None = Field(default=None, ge=0, lt=1 << 31)
+    """Over all gateways and protocols."""
 
 
-class StreamUrls(BaseModel):
-    """Where to play it, the token included."""
+class StreamChange(BaseModel):
+    """What is to be another; what is left out stays."""
 
-    flv: str
-    hls: str
-
-
-class StreamShown(BaseModel):
-    """One stream."""
-
-    stream: Id
-    title: str
-    room: Id | None
-    private: bool
-    """Whether playing takes a play token."""
-    status: StreamStatus
-    viewers: int
-    urls: StreamUrls
-    play_token: PlayTokenShown | None
-    live: LiveFacts | None
-    """Null while offline."""
-    created_at: EpochMs
+    title: Title | None = None
+    private: bool | None = None
+    limits: LimitsChange | None = None
 
 
 async def create_in_room(call: Call) -> NewStream:
@@ -143,29 +133,84 @@ async def show(call: Call) -> StreamShown:
             raise Refused(ErrorCode.UNAUTHENTICATED, "This stream is private: sign in first.")
         issued = await issue_play_token(services, row.id, await services.tokens.verify(bearer))
         token = PlayTokenShown(token=issued.token, expires_at=issued.expires_at) if issued else None
-    bus = services.ctx.bus
-    header = await direct.last(bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=row.id))
-    facts = None
-    if header is not None:
-        event = await direct.last(bus, LIVE_EVENTS.name, LIVE_EVENT.at(stream=row.id))
-        facts = describe(header.data, event.data if event else None)
-    live = call.request.app[LIVE]
-    base = services.addresses.origin(call.request, services.ctx.settings.gateway.public_url)
-    query = f"?token={token.token}" if token else ""
-    return StreamShown(
-        stream=row.id,
-        title=row.title,
-        room=row.room,
-        private=row.restricted,
-        status=StreamStatus.LIVE if header is not None else StreamStatus.OFFLINE,
-        viewers=sum((await live.sessions.counts(row.id)).values()),
-        urls=StreamUrls(
-            flv=f"{base}/live/{row.id}.flv{query}", hls=f"{base}/live/{row.id}/index.m3u8{query}"
-        ),
-        play_token=token,
-        live=facts,
-        created_at=row.created_at,
+    bearer = bearer_token(call.request)
+    running = bearer is not None and await _runs(call, row, bearer)
+    return (await shown(call, [row], token=token, private=running))[0]
+
+
+async def list_own(call: Call) -> Page[StreamShown]:
+    """The caller's streams."""
+    services, query = call.services, call.query(PageQuery)
+    position = query.position()
+    rows = await services.streams.of_owner(
+        services.pool, call.principal.user.id, after=position[1] if position else "", limit=query.limit + 1
     )
+    page, after = cut(rows, query.limit, lambda row: (0, row.id))
+    return Page[StreamShown](items=tuple(await shown(call, list(page), private=True)), next=after)
+
+
+async def change(call: Call) -> StreamShown:
+    """Another title, other limits, private or not; limits hold at once, for viewers from the next one on."""
+    services = call.services
+    row, _ = await _managed(call)
+    draft = call.body(StreamChange)
+    asked = draft.limits.model_dump(exclude_none=True) if draft.limits is not None else {}
+    _check_limits(services.ctx.settings, asked)
+    changed = replace(
+        row,
+        title=row.title if draft.title is None else draft.title,
+        private=row.private if draft.private is None else draft.private,
+        limits=row.limits.model_copy(update=asked),
+    )
+    async with services.pool.acquire() as connection, connection.transaction():
+        if not await services.streams.edit(connection, changed):
+            raise no_such_stream()
+        await services.audit.record(
+            connection,
+            "stream.changed",
+            actor=call.principal.user.id,
+            target=row.id,
+            address=call.address,
+        )
+    services.outbox.kick()
+    await put_key(services, changed)
+    if changed.limits != row.limits:
+        order = StreamControl(stream=row.id, action="limit", limits=changed.limits)
+        await emit(services.ctx.bus, LIVE_CONTROL, order, stream=row.id)
+    now = await services.streams.by_id(services.pool, row.id) or changed
+    return (await shown(call, [now], private=True))[0]
+
+
+def _check_limits(settings: Settings, asked: dict[str, int]) -> None:
+    site = {
+        "bitrate_kbps": settings.ingest.max_bitrate_kbps,
+        "access_unit_bytes": settings.ingest.max_access_unit_bytes,
+        "duration_s": settings.ingest.max_duration_s,
+        "viewers": settings.limits.viewers_per_stream,
+    }
+    errors = [
+        {"path": f"limits.{name}", "detail": f"the site allows at most {site[name]}"}
+        for name, value in asked.items()
+        if site[name] and value > site[name]
+    ]
+    if errors:
+        raise Refused(ErrorCode.INVALID, "Some limits are over the site's.", errors=errors)
+
+
+async def _runs(call: Call, row: StreamRow, bearer: str) -> bool:
+    """Whether who asks runs the stream; somebody whose token is no good any more does not."""
+    try:
+        principal = await call.services.tokens.verify(bearer)
+        user = principal.user
+        if row.owner == user.id or user.role is not SiteRole.USER:
+            return True
+        if row.room is None:
+            return False
+        member = await membership(call.services, row.room, principal)
+        require(member, Permission.SET_ROOM_SETTINGS)
+    except Refused:
+        return False
+    return True
 
 
 async def rotate_key(call: Call) -> NewStream:
@@ -294,6 +339,14 @@ def add_routes(app: web.Application) -> None:
                 "GET", "streams/{stream}", show, "One stream, where to play it, with a play token",
                 "streams", answer=StreamShown, access="anybody",
                 errors=(unknown, denied, ErrorCode.UNAUTHENTICATED),
+            ),
+            Endpoint(
+                "GET", "streams", list_own, "The caller's streams", "streams", query=PageQuery,
+                answer=Page[StreamShown],
+            ),
+            Endpoint(
+                "PATCH", "streams/{stream}", change, "Another title, other limits", "streams",
+                body=StreamChange, answer=StreamShown, errors=(unknown, denied),
             ),
             Endpoint(
                 "POST", "streams/{stream}/rotate-key", rotate_key, "Another key", "streams",

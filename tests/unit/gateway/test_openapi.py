@@ -5,6 +5,7 @@ import re
 from aiohttp import web
 
 import gateway.http.accounts
+import gateway.http.admin
 import gateway.http.clock
 import gateway.http.members
 import gateway.http.messages
@@ -19,7 +20,7 @@ from gateway.http.endpoints import ENDPOINTS
 from gateway.http.openapi import document, refusals
 
 PARTS = (
-    gateway.http.accounts, gateway.http.clock, gateway.http.members, gateway.http.messages,
+    gateway.http.accounts, gateway.http.admin, gateway.http.clock, gateway.http.members, gateway.http.messages,
     gateway.http.playback, gateway.http.playlist, gateway.http.rooms, gateway.http.sign_in, gateway.http.streams,
 )  # fmt: skip
 
@@ -34,7 +35,8 @@ PATCH rooms/{room}/playlist/{item}  DELETE rooms/{room}/playlist/{item}  POST ro
 GET rooms/{room}/playback  POST rooms/{room}/playback
 GET rooms/{room}/messages  DELETE rooms/{room}/messages/{id}
 POST rooms/{room}/streams  POST streams  GET streams/{stream}  POST streams/{stream}/rotate-key
-DELETE streams/{stream}  DELETE streams/{stream}/publisher  GET time
+DELETE streams/{stream}  DELETE streams/{stream}/publisher  GET streams  PATCH streams/{stream}
+GET admin/streams  GET admin/nodes  GET time
 """
 
 
