@@ -212,15 +212,22 @@ class InitHeader:
     bandwidth: int
     """Bits per second as the publisher announced them; 0 where he did not: then measure the parts."""
     video_record: bytes
-    """AVCDecoderConfigurationRecord, empty without video."""
+    """The codec's own: the body of avcC, hvcC, av1C or (without version and flags) vpcC. Empty without video."""
     audio_record: bytes
-    """AudioSpecificConfig, empty without audio."""
+    """AudioSpecificConfig, or the body of dOps, dfLa, dac3 or dec3. Empty without audio."""
+    video_codec: str = ""
+    """FourCC of what `video_record` is; empty without video, and from writers that knew only `avc1`."""
+    audio_codec: str = ""
+    """FourCC of what `audio_record` is; empty without audio, and from writers that knew only `mp4a`."""
 
     def pack(self) -> bytes:
         """The header with its length in front; the init segment's bytes follow it."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["video_record"] = self.video_record.hex()
         fields["audio_record"] = self.audio_record.hex()
+        for name in ("video_codec", "audio_codec"):
+            if not fields[name]:
+                del fields[name]
         body = json.dumps(fields, separators=(",", ":")).encode()
         return _INIT.pack(VERSION, len(body)) + body
 
@@ -251,6 +258,8 @@ class InitHeader:
                 bandwidth=int(fields["bandwidth"]),
                 video_record=bytes.fromhex(fields["video_record"]),
                 audio_record=bytes.fromhex(fields["audio_record"]),
+                video_codec=str(fields.get("video_codec", "")),
+                audio_codec=str(fields.get("audio_codec", "")),
             )
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as exc:
             raise PartFormatError(f"an init header that cannot be read: {exc!r}") from exc

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from media.bits import BitReader, BitsError
+from media.codec import CodecError
 
 _RATES: Final = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
@@ -19,7 +20,7 @@ _SYNC_EXTENSION: Final = 0x2B7
 _PS_EXTENSION: Final = 0x548
 
 
-class AacError(ValueError):
+class AacError(CodecError):
     """Bytes that are not an AudioSpecificConfig."""
 
 

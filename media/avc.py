@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from media.bits import BitReader, BitsError
+from media.codec import CodecError
 
 NAL_SPS: Final = 7
 
@@ -18,7 +19,7 @@ _MAX_REFERENCE_CYCLE: Final = 255  # num_ref_frames_in_pic_order_cnt_cycle, 7.4.
 _MAX_SIDE: Final = 16_384  # level 6.2 ends at 139,264 macroblocks, one side at 16,880
 
 
-class AvcError(ValueError):
+class AvcError(CodecError):
     """Bytes that are not an H.264 codec record."""
 
 
@@ -36,6 +37,11 @@ class SequenceParameters:
     height: int
     frame_rate: float
     """Frames per second from the VUI; 0.0 where it has no timing."""
+    chroma_format: int = 1
+    """chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4."""
+    luma_depth: int = 8
+    """Bits of a sample."""
+    chroma_depth: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,17 @@ def parse_config(record: bytes) -> AvcConfig:
     return AvcConfig(record[1], record[2], record[3], length_size, sps, pps)
 
 
+def build_config(sps: bytes, pps: bytes, length_size: int = 4) -> bytes:
+    """The record of these parameter sets; raises `AvcError` where the SPS cannot be read."""
+    picture = parse_sps(sps)
+    record = bytes((1, *sps[1:4], 0xFC | length_size - 1, 0xE1)) + len(sps).to_bytes(2, "big") + sps
+    record += b"\x01" + len(pps).to_bytes(2, "big") + pps
+    if picture.profile not in _HIGH_PROFILES:
+        return record
+    depths = (0xF8 | picture.luma_depth - 8, 0xF8 | picture.chroma_depth - 8, 0)
+    return record + bytes((0xFC | picture.chroma_format, *depths))
+
+
 def parse_sps(nal: bytes) -> SequenceParameters:
     """Read a sequence parameter set NAL unit, its header byte included; raises `AvcError`."""
     if len(nal) < 4 or nal[0] & 0x1F != NAL_SPS:
@@ -103,9 +120,9 @@ def _parameter_sets(record: bytes, at: int, count: int) -> tuple[tuple[bytes, ..
 def _read_sps(bits: BitReader) -> SequenceParameters:
     profile, constraints, level = bits.read(8), bits.read(8), bits.read(8)
     bits.unsigned()  # seq_parameter_set_id
-    chroma_format, separate_planes = 1, False
+    chroma_format, separate_planes, luma_depth, chroma_depth = 1, False, 8, 8
     if profile in _HIGH_PROFILES:
-        chroma_format, separate_planes = _read_chroma(bits)
+        chroma_format, separate_planes, luma_depth, chroma_depth = _read_chroma(bits)
     bits.unsigned()  # log2_max_frame_num_minus4
     _skip_picture_order(bits)
     bits.unsigned()  # max_num_ref_frames
@@ -128,22 +145,25 @@ def _read_sps(bits: BitReader) -> SequenceParameters:
     if not 0 < width <= _MAX_SIDE or not 0 < height <= _MAX_SIDE:
         raise AvcError(f"a picture of {width} by {height}")
     frame_rate = _read_frame_rate(bits) if bits.flag() else 0.0
-    return SequenceParameters(profile, constraints, level, width, height, frame_rate)
+    return SequenceParameters(
+        profile, constraints, level, width, height, frame_rate, chroma_format, luma_depth, chroma_depth
+    )
 
 
-def _read_chroma(bits: BitReader) -> tuple[int, bool]:
+def _read_chroma(bits: BitReader) -> tuple[int, bool, int, int]:
     chroma_format = bits.unsigned()
     if chroma_format > 3:
         raise AvcError(f"chroma_format_idc {chroma_format}")
     separate_planes = bits.flag() if chroma_format == 3 else False
-    bits.unsigned()  # bit_depth_luma_minus8
-    bits.unsigned()  # bit_depth_chroma_minus8
+    luma_depth, chroma_depth = bits.unsigned() + 8, bits.unsigned() + 8
+    if luma_depth > 14 or chroma_depth > 14:
+        raise AvcError(f"samples of {luma_depth} and {chroma_depth} bits")
     bits.flag()  # qpprime_y_zero_transform_bypass_flag
     if bits.flag():
         for index in range(8 if chroma_format != 3 else 12):
             if bits.flag():
                 _skip_scaling_list(bits, 16 if index < 6 else 64)
-    return chroma_format, separate_planes
+    return chroma_format, separate_planes, luma_depth, chroma_depth
 
 
 def _skip_scaling_list(bits: BitReader, size: int) -> None:

@@ -92,13 +92,7 @@ def _is_header(tags: bytes, at: int, size: int) -> bool:
     kind = tags[at]
     if kind == flv.TagType.SCRIPT:
         return tags.startswith(_METADATA_NAME, body)
-    if size < 2:
-        return False
-    if kind == flv.TagType.VIDEO:
-        coded = tags[body] & 0xF == av_tags.VIDEO_CODEC_AVC
-    else:
-        coded = tags[body] >> 4 == av_tags.AUDIO_CODEC_AAC
-    return coded and tags[body + 1] == av_tags.PacketType.SEQUENCE_HEADER
+    return av_tags.is_codec_header(tags[body : body + min(size, 2)], video=kind == flv.TagType.VIDEO)
 
 
 def _walk(tags: bytes | bytearray) -> list[tuple[int, int]]:

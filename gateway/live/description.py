@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pydantic import BaseModel, ValidationError
 
 from bus_schemas.messages.live import LiveEvent, StreamMeasured
 from bus_schemas.tags import HEADER_SIZE
-from media import aac, av_tags, avc, flv
+from media import flv, formats, script
+from media.av_tags import AvTagError
+from media.codec import CodecError
 
 
 class LiveFacts(BaseModel):
@@ -30,22 +34,20 @@ def describe(header_message: bytes, last_event: bytes | None) -> LiveFacts:
         tags = list(flv.demux(header_message[HEADER_SIZE:]))
     except flv.FlvError:
         tags = []
+    metadata: dict[str, float] = {}
     for tag in tags:
-        try:
+        with suppress(CodecError, AvTagError, script.ScriptError):
             if tag.type is flv.TagType.VIDEO:
-                config = avc.parse_config(tag.payload[av_tags.AVC_HEADER_SIZE :])
-                found["video_codec"] = config.codec
-                picture = avc.parse_sps(config.sps[0])
-                found |= {"width": picture.width, "height": picture.height, "fps": picture.frame_rate or None}
+                found |= formats.describe_video(tag.payload)
             elif tag.type is flv.TagType.AUDIO:
-                sound = aac.parse_config(tag.payload[av_tags.AAC_HEADER_SIZE :])
-                found |= {
-                    "audio_codec": sound.codec,
-                    "sample_rate": sound.output_rate,
-                    "channels": sound.channels,
-                }
-        except (avc.AvcError, aac.AacError):
-            continue
+                found |= formats.describe_audio(tag.payload)
+            else:
+                metadata = script.read_numbers(tag.payload)[1]
+    if "video_codec" in found and not found.get("width"):
+        # VP9's header does not say its size: ingest does.
+        found |= {
+            name: int(metadata[name]) for name in ("width", "height") if 0 < metadata.get(name, 0) < 1 << 16
+        }
     if last_event is not None and (measured := _statistics(last_event)) is not None:
         found["bitrate_kbps"] = measured.bytes * 8 // max(measured.interval_ms, 1)
     return LiveFacts.model_validate(found)

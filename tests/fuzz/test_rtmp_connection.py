@@ -16,7 +16,8 @@ from tests.unit.ingest.rtmp_client import (
     metadata,
     opening,
 )
-from workers.ingest.packing import Packer, UnsupportedCodecError
+from workers.ingest.intake import UnsupportedCodecError
+from workers.ingest.packing import Packer
 from workers.ingest.rtmp import amf0
 from workers.ingest.rtmp.connection import Connection
 from workers.ingest.rtmp.errors import AmfError, RemoteProtocolError

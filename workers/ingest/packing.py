@@ -8,14 +8,14 @@ generation always begins where decoding may begin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bus_schemas.limits import ACCESS_UNIT_MAX
 from bus_schemas.tags import TagFlags, TagHeader
-from media import av_tags, flv
-from media.av_tags import FrameType, PacketType
-from workers.ingest.headers import MAX_SEQUENCE_HEADER, CodecHeaders, clean_metadata
+from media import flv
+from workers.ingest.headers import CodecHeaders, clean_metadata
+from workers.ingest.intake import Intake
 from workers.ingest.rtmp import amf0
 from workers.ingest.rtmp.events import MediaKind
 from workers.ingest.timestamps import ProgramClock, TimestampRepair
@@ -29,12 +29,9 @@ OPENING_US: Final = 500_000
 FIRST_KEY_US: Final = 2_000_000
 """How long audio waits at the beginning for the first key frame of announced video."""
 OPENING_BYTES: Final = 2 * ACCESS_UNIT_MAX
-MAX_AUDIO_FRAME: Final = 64 << 10
-"""Bytes; an AAC frame has at most 768 for each channel."""
-
-
-class UnsupportedCodecError(Exception):
-    """The publisher sends a codec that is not carried: a sentence for him."""
+TRACK_GONE_MS: Final = 2_500
+"""A track that gives nothing for so long beside the other one is left out: a player would wait for it. Under
+the 3 s after which a packager gives up on video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,9 @@ class Packer:
         self._generation = generation
         self._current = before
         self._first_flags = flags
-        self._wanted = CodecHeaders()
+        self._intake = Intake()
+        self._heard: dict[MediaKind, _Frame] = {}
+        self._first: _Frame | None = None
         self._metadata: dict[str, Any] = {}
         self._clock = ProgramClock()
         self._sequence = 0
@@ -89,14 +88,25 @@ class Packer:
         self._last_dts: int | None = None
         self._last_audio_key: int | None = None
         self._need_key = True
-        self._unit_max = ACCESS_UNIT_MAX
-        self.refused = 0
-        """Access units over their limit."""
-        self.skipped = 0
-        """Frames that could not be decoded by anybody: before their header, or before a key frame."""
+        self._skipped = 0
         self.video_frames = 0
         self.audio_frames = 0
         self.key_frames = 0
+
+    @property
+    def refused(self) -> int:
+        """Access units over their limit."""
+        return self._intake.refused
+
+    @property
+    def skipped(self) -> int:
+        """Frames that could not be decoded by anybody: before their header, or before a key frame."""
+        return self._skipped + self._intake.skipped
+
+    @property
+    def other_tracks(self) -> int:
+        """Packets of tracks beside the default one of a multitrack publisher."""
+        return self._intake.other_tracks
 
     @property
     def generation(self) -> int:
@@ -127,13 +137,14 @@ class Packer:
         Only frames count for the timeline: encoders stamp codec headers with anything. Raises
         `UnsupportedCodecError`. What cannot be read is skipped and counted.
         """
-        try:
-            frame = self._read(kind, timestamp, payload, arrival_us)
-        except av_tags.AvTagError:
-            self.skipped += 1
+        read = self._intake.read(kind, payload)
+        if self._intake.needs_key:
+            self._intake.needs_key = False
+            self._need_key = True
+        if read is None:
             return []
-        if frame is None:
-            return []
+        dts = self._timeline.repair(kind, timestamp, arrival_us / 1_000)
+        frame = _Frame(kind, dts, read[0], arrival_us, read[1])
         if not self._started:
             return self._open(frame)
         return self._pack(frame)
@@ -148,7 +159,7 @@ class Packer:
 
     def limit_access_units(self, most: int) -> None:
         """Refuse access units of more bytes than this from now on."""
-        self._unit_max = most
+        self._intake.unit_max = most
 
     def require_key_frame(self) -> None:
         """A message given before was lost: go on at the next key frame, marked as a discontinuity."""
@@ -163,50 +174,6 @@ class Packer:
         dts = self._last_dts or 0
         messages.append(self._message(TagFlags.END, dts, now_us, b""))
         return messages
-
-    def _read(self, kind: MediaKind, timestamp: int, payload: bytes, arrival_us: int) -> _Frame | None:
-        """The frame in a message; None for a header, an end of sequence, a command or a refused unit."""
-        if kind is MediaKind.VIDEO:
-            video = av_tags.parse_video(payload)
-            if video.frame_type == FrameType.COMMAND or payload[0] == 0:
-                return None
-            if not video.is_avc:
-                raise UnsupportedCodecError("this server takes H.264 video; set the encoder to H.264")
-            if video.packet_type == PacketType.SEQUENCE_HEADER:
-                self._set_header(kind, payload)
-                return None
-            if video.packet_type != PacketType.FRAME or len(payload) == video.body:
-                return None
-            if len(payload) > self._unit_max:
-                self.refused += 1
-                self._need_key = True
-                return None
-            dts = self._timeline.repair(kind, timestamp, arrival_us / 1_000)
-            return _Frame(kind, dts, payload, arrival_us, video.frame_type == FrameType.KEY)
-        audio = av_tags.parse_audio(payload)
-        if not audio.is_aac:
-            raise UnsupportedCodecError("this server takes AAC audio; set the encoder to AAC")
-        if audio.packet_type == PacketType.SEQUENCE_HEADER:
-            self._set_header(kind, payload)
-            return None
-        if audio.packet_type != PacketType.FRAME or len(payload) == audio.body:
-            return None
-        if len(payload) > MAX_AUDIO_FRAME:
-            self.refused += 1
-            return None
-        return _Frame(
-            kind, self._timeline.repair(kind, timestamp, arrival_us / 1_000), payload, arrival_us, False
-        )
-
-    def _set_header(self, kind: MediaKind, payload: bytes) -> None:
-        if len(payload) > MAX_SEQUENCE_HEADER:
-            self.refused += 1
-        elif kind is MediaKind.VIDEO:
-            if payload != self._wanted.video:
-                self._wanted = CodecHeaders(payload, self._wanted.audio)
-                self._need_key = True
-        elif payload != self._wanted.audio:
-            self._wanted = CodecHeaders(self._wanted.video, payload)
 
     # The opening: which codec headers are there?
 
@@ -225,7 +192,7 @@ class Packer:
             return True
         if self._lacks_key():
             return False
-        wanted = self._wanted
+        wanted = self._intake.wanted
         if wanted.video is not None and wanted.audio is not None:
             return True
         missing = "videocodecid" if wanted.video is None else "audiocodecid"
@@ -234,14 +201,14 @@ class Packer:
         return waited >= OPENING_US or (known and announced_absent)
 
     def _lacks_key(self) -> bool:
-        return self._wanted.video is not None and not any(frame.key for frame in self._opening)
+        return self._intake.wanted.video is not None and not any(frame.key for frame in self._opening)
 
     def _begin(self) -> list[TagMessage]:
         frames, self._opening = self._opening, []
-        if self._wanted.video is not None:
+        if self._intake.wanted.video is not None:
             # Nothing may go before the first key frame; without one, audio begins alone.
             first = next((index for index, frame in enumerate(frames) if frame.key), 0)
-            self.skipped += first
+            self._skipped += first
             frames = frames[first:]
         self._opening_bytes = 0
         self._started = True
@@ -254,13 +221,16 @@ class Packer:
 
     def _pack(self, frame: _Frame) -> list[TagMessage]:
         self._clock.observe(frame.dts_ms, frame.arrival_us)
+        self._heard[frame.kind] = frame
+        if self._first is None:
+            self._first = frame
         if frame.kind is MediaKind.VIDEO:
             return self._pack_video(frame)
         return self._pack_audio(frame)
 
     def _pack_video(self, frame: _Frame) -> list[TagMessage]:
-        if self._wanted.video is None or (self._need_key and not frame.key):
-            self.skipped += 1
+        if self._intake.wanted.video is None or (self._need_key and not frame.key):
+            self._skipped += 1
             return []
         self.video_frames += 1
         tag = flv.mux(flv.TagType.VIDEO, frame.dts_ms, frame.payload)
@@ -281,13 +251,15 @@ class Packer:
     def _pack_audio(self, frame: _Frame) -> list[TagMessage]:
         headers = self._current if self._sequence else None
         with_video = headers is not None and headers.video is not None
+        if with_video and self._is_gone(MediaKind.VIDEO, frame):
+            with_video, headers, self._need_key = False, None, True
         if headers is not None and with_video:
-            if self._need_key or self._wanted.audio != headers.audio:
+            if self._need_key or self._intake.wanted.audio != headers.audio:
                 # The generation of this audio begins with the next key frame.
-                self.skipped += 1
+                self._skipped += 1
                 return []
-        elif self._wanted.audio is None:
-            self.skipped += 1
+        elif self._intake.wanted.audio is None:
+            self._skipped += 1
             return []
         self.audio_frames += 1
         tag = flv.mux(flv.TagType.AUDIO, frame.dts_ms, frame.payload)
@@ -309,7 +281,7 @@ class Packer:
         return messages
 
     def _audio_key_due(self, frame: _Frame, headers: CodecHeaders | None) -> bool:
-        if headers is None or self._last_audio_key is None or headers.audio != self._wanted.audio:
+        if headers is None or self._last_audio_key is None or headers.audio != self._intake.wanted.audio:
             return True
         return frame.dts_ms - self._last_audio_key >= AUDIO_KEY_MS
 
@@ -320,11 +292,13 @@ class Packer:
         pdt = self._clock.at_key_frame(frame.dts_ms, frame.arrival_us)
         script = amf0.encode("onClock") + amf0.encode_ecma_array({"dts": frame.dts_ms, "pdt": pdt})
         clock = flv.mux(flv.TagType.SCRIPT, frame.dts_ms, script)
-        wanted = self._wanted
+        wanted = self._intake.wanted
         if frame.kind is MediaKind.AUDIO:
-            # Video that was announced and never came is not part of what a decoder gets.
-            wanted = CodecHeaders(None, wanted.audio)
-        if self._sequence and wanted == self._current:
+            # Video that was announced and never came, or came to its end, is not part of what a decoder gets.
+            wanted = CodecHeaders(None, wanted.audio, layout=wanted.layout)
+        elif wanted.audio is not None and self._is_gone(MediaKind.AUDIO, frame):
+            wanted = replace(wanted, audio=None, layout=None)
+        if self._sequence and self._current is not None and wanted.same_in_full(self._current):
             return self._message(flags, frame.dts_ms, frame.arrival_us, clock + tag)
         if self._current is not None and wanted != self._current:
             self._generation += 1
@@ -338,6 +312,14 @@ class Packer:
             TagFlags.HEADER, self._generation, sequence, self._epoch, message.dts_ms, frame.arrival_us
         )
         return TagMessage(flags, sequence, message.dts_ms, message.payload, own.pack() + headers)
+
+    def _is_gone(self, kind: MediaKind, beside: _Frame) -> bool:
+        """Whether the track of this kind gave nothing for long, while the other one went on."""
+        last = self._heard.get(kind, self._first)
+        if last is None:
+            return False
+        silence_us = min((beside.dts_ms - last.dts_ms) * 1_000, beside.arrival_us - last.arrival_us)
+        return silence_us > TRACK_GONE_MS * 1_000
 
     def _flush_audio(self, now_us: int) -> list[TagMessage]:
         if not self._audio:

@@ -15,8 +15,8 @@ from workers.ingest.admission import PublishAttempt
 from workers.ingest.bitrate import BitrateLimit
 from workers.ingest.continuation import begin_after, read_before
 from workers.ingest.delivery import BUS_FAULTS
+from workers.ingest.intake import UnsupportedCodecError
 from workers.ingest.link import Link
-from workers.ingest.packing import UnsupportedCodecError
 from workers.ingest.publication import Publication, Surroundings
 from workers.ingest.publish_hooks import with_answered
 from workers.ingest.registry import Claim, Claimant, PublishRefusedError

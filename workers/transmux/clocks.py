@@ -57,19 +57,21 @@ class ProgramClock:
 class AudioClock:
     """Decode times in samples, counted on from frame to frame, so that rounding to ms is not heard."""
 
-    def __init__(self, sample_rate: int, frame_samples: int, due: int = -1) -> None:
+    def __init__(self, sample_rate: int, shortest: int, due: int = -1) -> None:
+        """`shortest`: samples that a frame holds at least."""
         self.due = due
         """When the next frame is due, in samples; -1 before the first."""
-        self.frame_samples = frame_samples
         self._rate = sample_rate
+        self._shortest = shortest
 
-    def next(self, dts_ms: int) -> int:
-        """The time of the frame stamped `dts_ms`; later than the one before it, whatever the stamp says."""
+    def next(self, dts_ms: int, samples: int) -> int:
+        """The time of a frame of so many samples stamped `dts_ms`; later than the one before it, whatever the
+        stamp says."""
         stamped = dts_ms * self._rate // 1000
         time = self.due
         if time < 0:
             time = stamped
         elif abs(stamped - time) * 1000 > AUDIO_TOLERANCE_MS * self._rate:
-            time = max(stamped, time - self.frame_samples + 1)
-        self.due = time + self.frame_samples
+            time = max(stamped, time - self._shortest + 1)
+        self.due = time + samples
         return time

@@ -19,8 +19,7 @@ from bus_schemas.parts import InitHeader, PartFlags, PartFormatError, PartHeader
 from bus_schemas.streams import LIVE, LIVE_HEADERS
 from bus_schemas.subjects import LIVE_EVENT, LIVE_HEADER, LIVE_TAGS_DELTA
 from bus_schemas.tags import TagFlags, TagFormatError, TagHeader
-from media.aac import AacError
-from media.avc import AvcError
+from media.codec import CodecError
 from media.flv import FlvError
 from runtime import direct
 from runtime.bus import Bus
@@ -220,7 +219,7 @@ class Lease:
     def _resume(self, last: PartHeader, init: InitHeader | None) -> Segmenter:
         try:
             return self._new_segmenter(last, init)
-        except (AvcError, AacError) as exc:
+        except CodecError as exc:
             log.error("an init segment's records cannot be read", stream=self.job.stream, error=str(exc))
             return self._new_segmenter(last, None)
 

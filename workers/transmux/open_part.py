@@ -34,6 +34,8 @@ class OpenPart:
     frames: list[memoryview] = field(default_factory=list)
     audio_times: list[int] = field(default_factory=list)
     """In samples; beside video only."""
+    audio_samples: list[int] = field(default_factory=list)
+    """How long each of them lasts."""
     audio_frames: list[memoryview] = field(default_factory=list)
     size: int = 0
     """Bytes of media."""
@@ -52,9 +54,10 @@ class OpenPart:
         self.last_at = at
         self.audio_before_last = len(self.audio_times)
 
-    def add_audio(self, time: int, data: memoryview) -> None:
+    def add_audio(self, time: int, samples: int, data: memoryview) -> None:
         """Append an audio frame beside video."""
         self.audio_times.append(time)
+        self.audio_samples.append(samples)
         self.audio_frames.append(data)
         self.size += len(data)
 
@@ -67,6 +70,7 @@ class OpenPart:
             self.keys[-1:],
             self.frames[-1:],
             self.audio_times[cut:],
+            self.audio_samples[cut:],
             self.audio_frames[cut:],
             last_at=self.last_at,
         )
@@ -74,11 +78,14 @@ class OpenPart:
         self.size -= rest.size
         for leading in (self.times, self.compositions, self.keys, self.frames):
             del leading[-1:]
-        del self.audio_times[cut:], self.audio_frames[cut:]
+        del self.audio_times[cut:], self.audio_samples[cut:], self.audio_frames[cut:]
         return rest, self.last_at
 
     def pack(self, sequence: int, end: int, frame_samples: int, *, video: bool) -> bytes:
-        """The CMAF chunk of these frames, the last of which lasts until `end`."""
+        """The CMAF chunk of these frames, the last of which lasts until `end`.
+
+        `frame_samples` is what the init segment says of audio frames.
+        """
         durations = [after - before for before, after in zip(self.times, [*self.times[1:], end], strict=True)]
         if not video:
             return fragment(
@@ -86,7 +93,7 @@ class OpenPart:
             )
         audio = None
         if self.audio_times:
-            ends = [*self.audio_times[1:], self.audio_times[-1] + frame_samples]
+            ends = [*self.audio_times[1:], self.audio_times[-1] + self.audio_samples[-1]]
             lasting = [after - before for before, after in zip(self.audio_times, ends, strict=True)]
             audio = AudioRun(self.audio_times[0], _unless(lasting, frame_samples), self.audio_frames)
         run = VideoRun(self.times[0], durations, self.compositions, self.keys, self.frames)

@@ -20,12 +20,15 @@ from bus_schemas.parts import PART_TARGET_US, Checkpoint, InitHeader, PartFlags,
 from bus_schemas.tags import TagFlags, TagHeader
 from media.av_tags import (
     AAC_HEADER_SIZE,
-    AUDIO_CODEC_AAC,
     AVC_HEADER_SIZE,
+    EXTENDED_AUDIO,
+    EXTENDED_HEADER_SIZE,
+    EXTENDED_VIDEO,
     VIDEO_CODEC_AVC,
     FrameType,
     PacketType,
 )
+from media.codec import AudioCodec, VideoCodec
 from media.flv import TagType
 from media.script import ScriptError, read_numbers
 from workers.transmux.clocks import AudioClock, ProgramClock
@@ -71,7 +74,7 @@ class Segmenter:
     ) -> None:
         """Start afresh, or behind `last` with the init segment it needs.
 
-        `init` without `last` only says which number was taken. Raises `AvcError` or `AacError`.
+        `init` without `last` only says which number was taken. Raises `CodecError`.
         """
         self.wants_headers = False
         """The codec headers of these tags were not seen: `learn_headers` takes those in `live.header.{stream}`."""
@@ -243,19 +246,25 @@ class Segmenter:
         self._scale = tracks.timescale
         self._target = PART_TARGET_US * self._scale // 1_000_000
         self._has_video = tracks.video is not None
-        self._has_audio = tracks.audio is not None
-        self._audio = (
-            AudioClock(tracks.audio.sample_rate, tracks.audio.frame_samples)
-            if tracks.audio
-            else AudioClock(1, 1)
-        )
+        self._is_avc = tracks.video is not None and tracks.video.kind is VideoCodec.AVC
+        self._is_composed = tracks.video is not None and tracks.video.kind is VideoCodec.HEVC
+        self._video_name = tracks.video.kind.encode() if tracks.video else b""
+        sound = tracks.audio
+        self._has_audio = sound is not None
+        self._audio_head = _audio_head(sound.kind) if sound else b""
+        self._frame_samples = sound.frame_samples if sound else 1
+        self._samples_of = sound.samples_of if sound else None
+        self._audio = AudioClock(sound.sample_rate, sound.shortest) if sound else AudioClock(1, 1)
 
     def _push_video(self, dts: int, data: memoryview, index: int) -> None:
         if len(data) <= AVC_HEADER_SIZE:
             return  # a command, or nothing at all
         first = data[0]
+        if first & EXTENDED_VIDEO:
+            self._push_extended_video(dts, data, index)
+            return
         frame_type = first >> 4
-        if first & 0x8F != VIDEO_CODEC_AVC or frame_type not in _FRAMES or not self._has_video:
+        if first & 0xF != VIDEO_CODEC_AVC or frame_type not in _FRAMES or not self._is_avc:
             self.dropped_frames += 1
             return
         if data[1] != PacketType.FRAME:
@@ -265,16 +274,45 @@ class Segmenter:
         at = self._position(index)
         self._push_leading(max(dts, self._lead_time), composition, key, data[AVC_HEADER_SIZE:], at)
 
-    def _push_audio(self, dts: int, data: memoryview, index: int) -> None:
-        if len(data) <= AAC_HEADER_SIZE:
-            return
-        if data[0] >> 4 != AUDIO_CODEC_AAC or not self._has_audio:
+    def _push_extended_video(self, dts: int, data: memoryview, index: int) -> None:
+        """A frame behind its FourCC; ingest leaves no modifiers and no other tracks in front of it."""
+        packet, frame_type = data[0] & 0xF, data[0] >> 4 & 7
+        if packet not in (PacketType.FRAME, PacketType.FRAME_X):
+            return  # a sequence header, its end, colour information
+        if data[1:EXTENDED_HEADER_SIZE] != self._video_name or self._is_avc or frame_type not in _FRAMES:
             self.dropped_frames += 1
-        elif data[1] != PacketType.FRAME:
             return
-        elif not self._has_video:
+        body, composition = EXTENDED_HEADER_SIZE, 0
+        if packet == PacketType.FRAME and self._is_composed:
+            body += 3
+            composition = int.from_bytes(data[EXTENDED_HEADER_SIZE:body], "big", signed=True)
+        if len(data) <= body:
+            return
+        key = frame_type == FrameType.KEY
+        at = self._position(index)
+        self._push_leading(max(dts, self._lead_time), composition, key, data[body:], at)
+
+    def _push_audio(self, dts: int, data: memoryview, index: int) -> None:
+        head = self._audio_head
+        size = len(head)
+        if size == AAC_HEADER_SIZE:
+            if len(data) <= size:
+                return
+            if data[0] >> 4 != head[0] >> 4:
+                self._drop_sound(data)
+                return
+            if data[1] != PacketType.FRAME:
+                return
+        elif data[:size] != head or not size:
+            self._drop_sound(data)
+            return
+        elif len(data) == size:
+            return
+        data = data[size:]
+        samples = self._samples_of(data) if self._samples_of else self._frame_samples
+        if not self._has_video:
             at = self._position(index)
-            self._push_leading(self._audio.next(dts), 0, True, data[AAC_HEADER_SIZE:], at)
+            self._push_leading(self._audio.next(dts, samples), 0, True, data, at)
         elif not self._part.times:
             self.dropped_frames += 1  # no key frame yet
         elif dts - self._lead_time > LEAD_SILENCE_MS:
@@ -283,7 +321,13 @@ class Segmenter:
         elif self._part.size + len(data) > PART_SIZE_MAX + AUDIO_SIZE_MAX:
             self.dropped_frames += 1
         else:
-            self._part.add_audio(self._audio.next(dts), data[AAC_HEADER_SIZE:])
+            self._part.add_audio(self._audio.next(dts, samples), samples, data)
+
+    def _drop_sound(self, data: memoryview) -> None:
+        """Not a frame of our codec: count it, unless it is no frame at all."""
+        extended = len(data) > 0 and data[0] >> 4 == EXTENDED_AUDIO
+        packet = data[0] & 0xF if extended else data[1] if len(data) > 1 else PacketType.FRAME
+        self.dropped_frames += not extended or packet == PacketType.FRAME
 
     def _push_script(self, data: memoryview) -> None:
         try:
@@ -366,7 +410,7 @@ class Segmenter:
         self._synced = False
         if times:
             if not self._has_video:
-                duration = self._audio.frame_samples
+                duration = self._audio.due - times[-1]
             else:
                 duration = times[-1] - times[-2] if len(times) > 1 else self._tracks.frame_ms
             self._close(times[-1] + duration, self._position(tag), PartFlags.LAST, resync=resync)
@@ -388,7 +432,7 @@ class Segmenter:
             flags |= PartFlags.INDEPENDENT
         start_us = part.times[0] * 1_000_000 // scale
         sequence = place.msn * 1024 + place.part + 1  # grows without being remembered
-        body = part.pack(sequence, end, self._audio.frame_samples, video=self._has_video)
+        body = part.pack(sequence, end, self._frame_samples, video=self._has_video)
         duration_us = end * 1_000_000 // scale - start_us
         checkpoint = self._checkpoint(at, -1 if last else segment_start, resync=resync)
         self._out.append(
@@ -436,3 +480,10 @@ class Segmenter:
             next_name=place.next_name,
             checkpoint=checkpoint,
         )
+
+
+def _audio_head(codec: AudioCodec) -> bytes:
+    """What a frame begins with: of AAC the first half of its first byte counts."""
+    if codec is AudioCodec.AAC:
+        return bytes((0xA0, PacketType.FRAME))
+    return bytes((EXTENDED_AUDIO << 4 | PacketType.FRAME,)) + codec.encode()

@@ -6,13 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bus_schemas.parts import InitHeader
-from media import aac, avc, script
-from media.av_tags import AAC_HEADER_SIZE, AVC_HEADER_SIZE, AvTagError, PacketType, parse_audio, parse_video
+from media import script
+from media.av_tags import AvTagError
+from media.codec import AudioCodec, CodecError, VideoCodec
 from media.flv import TagType
+from media.formats import (
+    AudioFormat,
+    VideoFormat,
+    audio_format,
+    read_audio_header,
+    read_video_header,
+    video_format,
+)
 from workers.transmux.cmaf.init import VIDEO_TIMESCALE, AudioTrack, VideoTrack, init_segment
 
 _MAX_FRAME_RATE = 1000.0
 _MAX_KILOBITS = 1_000_000.0
+_MAX_SIDE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +31,16 @@ class Announced:
 
     frame_rate: float = 0.0
     bandwidth: int = 0
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The codec records of one generation."""
+    """The tracks of one generation."""
 
-    video_record: bytes = b""
-    audio_record: bytes = b""
-    video: avc.AvcConfig | None = None
-    picture: avc.SequenceParameters | None = None
-    audio: aac.AacConfig | None = None
+    video: VideoFormat | None = None
+    audio: AudioFormat | None = None
     announced: Announced = Announced()
 
     @property
@@ -40,69 +49,80 @@ class Tracks:
         return self.audio.sample_rate if self.audio and not self.video else VIDEO_TIMESCALE
 
     @property
+    def frame_rate(self) -> float:
+        """Frames per second as far as anything says it; 0.0 without video."""
+        return (self.video.frame_rate or self.announced.frame_rate) if self.video else 0.0
+
+    @property
     def frame_ms(self) -> int:
-        """Duration of one video frame as far as anything says it, for a last frame with none behind it."""
-        rate = (self.picture.frame_rate if self.picture else 0.0) or self.announced.frame_rate
-        return round(1000 / rate) if rate >= 1 else 33
+        """Duration of one video frame, for a last frame with none behind it."""
+        return round(1000 / self.frame_rate) if self.frame_rate >= 1 else 33
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height; 0 where nobody says it. VP9's header does not: ingest puts it into the metadata."""
+        if self.video is None:
+            return 0, 0
+        if self.video.kind is VideoCodec.VP9:
+            return self.announced.width, self.announced.height
+        return self.video.width, self.video.height
 
     def same_as(self, other: Tracks) -> bool:
         """The same decoder serves both."""
-        return self.video_record == other.video_record and self.audio_record == other.audio_record
+        return self._identity() == other._identity()
+
+    def _identity(self) -> tuple[object, ...]:
+        video = (self.video.kind, self.video.record, self.size) if self.video else None
+        return video, (self.audio.kind, self.audio.record) if self.audio else None
 
     def header(self, *, init: int, epoch: int, generation: int, name: str) -> InitHeader:
         """What the bus says beside the init segment."""
-        picture, audio = self.picture, self.audio
-        frame_rate = (picture.frame_rate if picture else 0.0) or self.announced.frame_rate
+        video, audio = self.video, self.audio
+        width, height = self.size
         return InitHeader(
             init=init,
             epoch=epoch,
             generation=generation,
             name=name,
-            codecs=",".join(config.codec for config in (self.video, audio) if config),
-            width=picture.width if picture else 0,
-            height=picture.height if picture else 0,
-            frame_rate=round(frame_rate, 3) if self.video else 0.0,
+            codecs=",".join(track.codec for track in (video, audio) if track),
+            width=width,
+            height=height,
+            frame_rate=round(self.frame_rate, 3),
             sample_rate=audio.sample_rate if audio else 0,
             channels=audio.channels if audio else 0,
             bandwidth=self.announced.bandwidth,
-            video_record=self.video_record,
-            audio_record=self.audio_record,
+            video_record=video.record if video else b"",
+            audio_record=audio.record if audio else b"",
+            video_codec=video.kind if video else "",
+            audio_codec=audio.kind if audio else "",
         )
 
     def init_segment(self) -> bytes:
         """`ftyp` + `moov`."""
-        width, height = (self.picture.width, self.picture.height) if self.picture else (0, 0)
-        video = VideoTrack(self.video_record, width, height) if self.video else None
-        audio = (
+        video, audio = self.video, self.audio
+        return init_segment(
+            VideoTrack(video.kind, video.record, *self.size) if video else None,
             AudioTrack(
-                self.audio_record, self.audio.sample_rate, self.audio.channels, self.audio.frame_samples
+                audio.kind, audio.record, audio.sample_rate, audio.channels, audio.frame_samples, audio.depth
             )
-            if self.audio
-            else None
+            if audio
+            else None,
         )
-        return init_segment(video, audio)
 
 
 def from_init(header: InitHeader) -> Tracks:
-    """The tracks behind a published init segment; raises `AvcError` or `AacError`."""
-    tracks = Tracks(announced=Announced(header.frame_rate, header.bandwidth))
-    tracks = with_video(tracks, header.video_record) if header.video_record else tracks
-    return with_audio(tracks, header.audio_record) if header.audio_record else tracks
-
-
-def with_video(tracks: Tracks, record: bytes) -> Tracks:
-    """The tracks with this AVC record; raises `AvcError`. Parameter sets it cannot read it carries unread."""
-    config = avc.parse_config(record)
+    """The tracks behind a published init segment; raises `CodecError`."""
+    announced = Announced(header.frame_rate, header.bandwidth, header.width, header.height)
     try:
-        picture = avc.parse_sps(config.sps[0])
-    except avc.AvcError:
-        picture = None
-    return replace(tracks, video_record=record, video=config, picture=picture)
-
-
-def with_audio(tracks: Tracks, record: bytes) -> Tracks:
-    """The tracks with this AudioSpecificConfig; raises `AacError`."""
-    return replace(tracks, audio_record=record, audio=aac.parse_config(record))
+        video = VideoCodec(header.video_codec or VideoCodec.AVC)
+        audio = AudioCodec(header.audio_codec or AudioCodec.AAC)
+    except ValueError as exc:
+        raise CodecError(f"a codec that this worker does not package: {exc}") from exc
+    return Tracks(
+        video_format(video, header.video_record) if header.video_record else None,
+        audio_format(audio, header.audio_record) if header.audio_record else None,
+        announced,
+    )
 
 
 def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Tracks:
@@ -114,16 +134,12 @@ def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Trac
     for kind, payload in tags:
         try:
             if kind == TagType.VIDEO:
-                video = parse_video(payload)
-                if video.is_avc and video.packet_type == PacketType.SEQUENCE_HEADER:
-                    tracks = with_video(tracks, bytes(payload[AVC_HEADER_SIZE:]))
+                tracks = replace(tracks, video=read_video_header(payload) or tracks.video)
             elif kind == TagType.AUDIO:
-                audio = parse_audio(payload)
-                if audio.is_aac and audio.packet_type == PacketType.SEQUENCE_HEADER:
-                    tracks = with_audio(tracks, bytes(payload[AAC_HEADER_SIZE:]))
+                tracks = replace(tracks, audio=read_audio_header(payload) or tracks.audio)
             else:
                 tracks = _with_metadata(tracks, payload)
-        except (avc.AvcError, aac.AacError, AvTagError, script.ScriptError):
+        except (CodecError, AvTagError, script.ScriptError):
             continue
     return tracks
 
@@ -134,10 +150,14 @@ def _with_metadata(tracks: Tracks, payload: memoryview) -> Tracks:
         return tracks
     frame_rate = numbers.get("framerate", 0.0)
     kilobits = numbers.get("videodatarate", 0.0) + numbers.get("audiodatarate", 0.0)
+    width, height = (numbers.get(side, 0.0) for side in ("width", "height"))
+    known = 0 < width < _MAX_SIDE and 0 < height < _MAX_SIDE
     return replace(
         tracks,
         announced=Announced(
             frame_rate if 0 < frame_rate <= _MAX_FRAME_RATE else 0.0,
             int(kilobits * 1000) if 0 < kilobits <= _MAX_KILOBITS else 0,
+            int(width) if known else 0,
+            int(height) if known else 0,
         ),
     )

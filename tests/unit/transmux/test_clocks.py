@@ -10,7 +10,7 @@ def test_rounded_stamps_do_not_move_the_count_of_samples() -> None:
     """An hour of 1,024-sample frames stamped in ms is an hour of samples, frame after frame."""
     clock = AudioClock(44_100, 1024)
 
-    times = [clock.next(round(index * 1024_000 / 44_100)) for index in range(2_000)]
+    times = [clock.next(round(index * 1024_000 / 44_100), 1024) for index in range(2_000)]
 
     assert times == [index * 1024 for index in range(2_000)]
 
@@ -18,9 +18,9 @@ def test_rounded_stamps_do_not_move_the_count_of_samples() -> None:
 def test_a_real_gap_moves_it() -> None:
     """Lost frames are not played early."""
     clock = AudioClock(48_000, 1024)
-    clock.next(0)
+    clock.next(0, 1024)
 
-    assert clock.next(500) == 24_000
+    assert clock.next(500, 1024) == 24_000
 
 
 @given(st.lists(st.integers(0, 200), max_size=100), st.sampled_from([8_000, 44_100, 48_000, 96_000]))
@@ -29,7 +29,7 @@ def test_audio_never_goes_back_and_stays_near_its_stamps(steps: list[int], rate:
     clock = AudioClock(rate, 1024)
     before, dts, frame_ms = -1, 0, 1024_000 // rate
     for step in steps:
-        time = clock.next(dts)
+        time = clock.next(dts, 1024)
         assert time > before
         before = time
         dts += step

@@ -3,7 +3,7 @@
 import pytest
 
 from media import flv
-from media.avc import AvcError
+from media.codec import CodecError
 from tests.unit.transmux.sources import AAC_HEADER, AVC_HEADER
 from workers.transmux.tracks import Tracks, from_init, read_headers
 
@@ -55,7 +55,7 @@ def test_parameter_sets_beyond_our_parser_are_carried() -> None:
     tracks = read((flv.TagType.VIDEO, bytes(config)))
 
     assert tracks.video is not None
-    assert tracks.picture is None
+    assert tracks.size == (0, 0)
     assert b"avc1" in tracks.init_segment()
 
 
@@ -66,5 +66,5 @@ def test_a_stored_record_that_is_broken_is_named() -> None:
         **{name: getattr(header, name) for name in header.__slots__} | {"video_record": b"x"}
     )
 
-    with pytest.raises(AvcError):
+    with pytest.raises(CodecError):
         from_init(broken)

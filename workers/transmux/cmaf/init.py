@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from media.codec import AudioCodec, VideoCodec
 from workers.transmux.cmaf.boxes import IDENTITY_MATRIX, box, descriptor, full_box
 
 VIDEO_TRACK: Final = 1
@@ -25,23 +26,28 @@ _SELF_CONTAINED: Final = box(b"dinf", full_box(b"dref", 0, 0, struct.pack("!I", 
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """An H.264 track."""
+    """A video track."""
 
+    codec: VideoCodec
     record: bytes
-    """AVCDecoderConfigurationRecord."""
+    """Its codec record: the body of avcC, hvcC or av1C, or of vpcC without version and flags."""
     width: int
     height: int
 
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """An AAC track; its timescale is `sample_rate`."""
+    """An audio track; its timescale is `sample_rate`."""
 
+    codec: AudioCodec
     record: bytes
-    """AudioSpecificConfig."""
+    """AudioSpecificConfig, or the body of dOps, dac3 or dec3, or of dfLa without version and flags."""
     sample_rate: int
     channels: int
+    """0 where only the frames say it."""
     frame_samples: int
+    depth: int = 16
+    """Bits of a sample."""
 
 
 def init_segment(video: VideoTrack | None, audio: AudioTrack | None) -> bytes:
@@ -62,8 +68,10 @@ def init_segment(video: VideoTrack | None, audio: AudioTrack | None) -> bytes:
         bytes(24),
         struct.pack("!I", AUDIO_TRACK + 1),
     )
-    brands = box(b"ftyp", b"iso6", bytes(4), b"iso6", b"cmfc", b"mp41")
-    return brands + box(b"moov", header, *traks, box(b"mvex", *defaults))
+    brands = [b"iso6", b"cmfc", b"mp41"]
+    if video and video.codec is VideoCodec.AV1:
+        brands.append(b"av01")  # AV1 in ISOBMFF, 2.1
+    return box(b"ftyp", b"iso6", bytes(4), *brands) + box(b"moov", header, *traks, box(b"mvex", *defaults))
 
 
 def _track_defaults(track: int, duration: int) -> bytes:
@@ -100,28 +108,58 @@ def _trak(
 
 
 def _video_trak(track: VideoTrack) -> bytes:
+    # `hvc1` says that the parameter sets stand in the record; players that Apple made want it.
     entry = box(
-        b"avc1",
+        track.codec.encode(),
         struct.pack("!6xH16xHHIIIH32xHh", 1, track.width, track.height, 0x480000, 0x480000, 0, 1, 0x18, -1),
-        box(b"avcC", track.record),
+        _video_record(track),
     )
     media_header = full_box(b"vmhd", 0, 1, bytes(8))
     return _trak(VIDEO_TRACK, VIDEO_TIMESCALE, b"vide", media_header, entry, (track.width, track.height))
 
 
+def _video_record(track: VideoTrack) -> bytes:
+    match track.codec:
+        case VideoCodec.AVC:
+            return box(b"avcC", track.record)
+        case VideoCodec.HEVC:
+            return box(b"hvcC", track.record)
+        case VideoCodec.AV1:
+            return box(b"av1C", track.record)
+        case VideoCodec.VP9:
+            return full_box(b"vpcC", 1, 0, track.record)
+
+
 def _audio_trak(track: AudioTrack) -> bytes:
     # ISO/IEC 14496-12, 12.2.3: 16.16 fixed point cannot hold rates from 65,536; the decoder reads the record.
     rate = track.sample_rate if track.sample_rate < 1 << 16 else 0
-    stream = descriptor(
+    entry = box(
+        track.codec.encode(),
+        struct.pack("!6xH8xHHHHI", 1, track.channels or 2, track.depth, 0, 0, rate << 16),
+        _audio_record(track),
+    )
+    return _trak(AUDIO_TRACK, track.sample_rate, b"soun", full_box(b"smhd", 0, 0, bytes(4)), entry, (0, 0))
+
+
+def _audio_record(track: AudioTrack) -> bytes:
+    match track.codec:
+        case AudioCodec.AAC:
+            return full_box(b"esds", 0, 0, _aac_descriptor(track.record))
+        case AudioCodec.OPUS:
+            return box(b"dOps", track.record)
+        case AudioCodec.FLAC:
+            return full_box(b"dfLa", 0, 0, track.record)
+        case AudioCodec.AC3:
+            return box(b"dac3", track.record)
+        case AudioCodec.EAC3:
+            return box(b"dec3", track.record)
+
+
+def _aac_descriptor(record: bytes) -> bytes:
+    return descriptor(
         3,  # ES_DescrTag
         struct.pack("!HB", AUDIO_TRACK, 0),
         # DecoderConfigDescr: MPEG-4 audio, audio stream (5 << 2 | reserved 1), buffer and bit rates unknown
-        descriptor(4, struct.pack("!BBHBII", 0x40, 0x15, 0, 0, 0, 0), descriptor(5, track.record)),
+        descriptor(4, struct.pack("!BBHBII", 0x40, 0x15, 0, 0, 0, 0), descriptor(5, record)),
         descriptor(6, b"\x02"),  # SLConfigDescr, predefined for MP4
     )
-    entry = box(
-        b"mp4a",
-        struct.pack("!6xH8xHHHHI", 1, track.channels or 2, 16, 0, 0, rate << 16),
-        full_box(b"esds", 0, 0, stream),
-    )
-    return _trak(AUDIO_TRACK, track.sample_rate, b"soun", full_box(b"smhd", 0, 0, bytes(4)), entry, (0, 0))
