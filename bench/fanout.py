@@ -50,7 +50,7 @@ async def measure(
         ("process", f"CPU s per {seconds:g} s", "memory MB"),
     )
     crowd = [CountingViewer(view_url) for _ in range(viewers)]
-    watcher = FlvViewer(view_url, 1_000 / loop.fps, settle_s=_SETTLE_S)
+    watcher = FlvViewer(view_url, loop.frame_ms, settle_s=_SETTLE_S)
     until = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publisher.publish(loop, 600, started=started))

@@ -24,7 +24,7 @@ async def run(
     ((stream, rtmp),) = await stack.streams(1)
     flv, hls = f"{stack.http}/live/{stream}.flv", f"{stack.http}/live/{stream}/source/index.m3u8"
     started, until = asyncio.Event(), asyncio.Event()
-    watchers = [FlvViewer(flv, 1_000 / loop.fps) for _ in range(viewers)]
+    watchers = [FlvViewer(flv, loop.frame_ms) for _ in range(viewers)]
     puller = HlsPuller(hls)
     joiners: list[FlvViewer] = []
     publisher = RtmpClient(rtmp)
@@ -36,7 +36,7 @@ async def run(
         watching.append(group.create_task(puller.run(stack.session, until)))
         await asyncio.sleep(seconds)
         for _ in range(joins):
-            joiner, enough = FlvViewer(flv, 1_000 / loop.fps), asyncio.Event()
+            joiner, enough = FlvViewer(flv, loop.frame_ms), asyncio.Event()
             joiners.append(joiner)
             joining = group.create_task(joiner.run(stack.session, enough))
             await asyncio.sleep(0.4 + random.random() * 0.2)

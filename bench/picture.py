@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import av
@@ -26,7 +27,13 @@ class Loop:
     headers: tuple[Tag, ...]
     tags: tuple[Tag, ...]
     duration_ms: int
-    fps: int
+    fps: Fraction
+    """Frames a second; without video, of audio."""
+
+    @property
+    def frame_ms(self) -> float:
+        """What a frame lasts."""
+        return float(1_000 / self.fps)
 
     @property
     def bitrate(self) -> float:
@@ -35,50 +42,83 @@ class Loop:
 
 
 @functools.cache
-def make_loop(kbps: int = 2_000, *, seconds: int = 8, fps: int = 25, gop_s: float = 2.0) -> Loop:
-    """Encode the test picture and a tone at a constant bit rate, filler included, so that the load is exact."""
+def make_loop(
+    kbps: int = 2_000,
+    *,
+    seconds: int = 8,
+    fps: int | Fraction = 25,
+    gop_s: float = 2.0,
+    size: str = "640x360",
+    audio_rate: int = 44_100,
+    tracks: str = "av",
+) -> Loop:
+    """Encode the test picture and a tone at a constant bit rate, filler included, so that the load is exact.
+
+    `tracks`: "av", "a" or "v". The loop lasts a whole number of groups of pictures, about `seconds`.
+    """
     sink = io.BytesIO()
-    video_kbps = max(100, kbps - 64)
+    gop = max(1, round(gop_s * fps))
+    frames = gop * max(1, round(seconds * fps / gop))
+    duration_ms = round(frames * 1_000 / fps) if "v" in tracks else seconds * 1_000
     with av.open(sink, "w", format="flv", options={"flvflags": "no_duration_filesize"}) as out:
-        gop = int(gop_s * fps)
-        video = out.add_stream(
-            "libx264",
-            rate=fps,
-            options={
-                "preset": "ultrafast",
-                "b": f"{video_kbps}k",
-                "maxrate": f"{video_kbps}k",
-                "bufsize": f"{video_kbps // 4}k",
-                "x264-params": f"nal-hrd=cbr:force-cfr=1:keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0",
-            },
-        )
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
-        audio = out.add_stream("aac", rate=44_100, options={"b": "64k"})
-        assert isinstance(audio, av.AudioStream)
-        audio.layout = "stereo"
-        pictures = _source(f"testsrc2=size=640x360:rate={fps}:duration={seconds}", "buffersink")
-        tones = _source(f"sine=frequency=440:sample_rate=44100:duration={seconds}", "abuffersink")
-        for frame in pictures:
-            frame.pict_type = av.video.frame.PictureType.NONE  # type: ignore[attr-defined]
-            out.mux(video.encode(frame))  # type: ignore[arg-type]
-        out.mux(video.encode(None))
-        resampler = av.AudioResampler("fltp", "stereo", 44_100)
-        for tone in tones:
-            for frame in resampler.resample(tone):  # type: ignore[arg-type]
-                out.mux(audio.encode(frame))
-        out.mux(audio.encode(None))
+        video = _add_video(out, max(100, kbps - 64), Fraction(fps), gop, size) if "v" in tracks else None
+        audio = _add_audio(out, audio_rate) if "a" in tracks else None
+        if video is not None:
+            pictures = _source(
+                f"testsrc2=size={size}:rate={fps}:duration={duration_ms / 1_000 + 1}", "buffersink"
+            )
+            for frame in pictures[:frames]:
+                frame.pict_type = av.video.frame.PictureType.NONE  # type: ignore[attr-defined]
+                out.mux(video.encode(frame))  # type: ignore[arg-type]
+            out.mux(video.encode(None))
+        if audio is not None:
+            tones = _source(
+                f"sine=frequency=440:sample_rate={audio_rate}:duration={duration_ms / 1_000 + 1}",
+                "abuffersink",
+            )
+            resampler = av.AudioResampler("fltp", "stereo", audio_rate)
+            for tone in tones:
+                for frame in resampler.resample(tone):  # type: ignore[arg-type]
+                    out.mux(audio.encode(frame))
+            out.mux(audio.encode(None))
     tags = sorted(demux(sink.getvalue()[_FLV_HEADER:]), key=lambda tag: tag.timestamp_ms)
     headers = tuple(
         tag for tag in tags if tag.type is TagType.SCRIPT or (tag.payload[1] == 0 and _has_header(tag))
     )
-    duration_ms = seconds * 1_000
     media = tuple(
         tag
         for tag in tags
         if tag not in headers and 0 <= tag.timestamp_ms < duration_ms and len(tag.payload) > 5
     )
-    return Loop(headers, media, duration_ms, fps)
+    rate = Fraction(fps) if video is not None else Fraction(audio_rate, 1_024)
+    return Loop(headers, media, duration_ms, rate)
+
+
+def _add_video(
+    out: av.container.OutputContainer, kbps: int, fps: Fraction, gop: int, size: str
+) -> av.VideoStream:
+    video = out.add_stream(
+        "libx264",
+        rate=fps,
+        options={
+            "preset": "ultrafast",
+            "b": f"{kbps}k",
+            "maxrate": f"{kbps}k",
+            "bufsize": f"{kbps // 4}k",
+            "x264-params": f"nal-hrd=cbr:force-cfr=1:keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0",
+        },
+    )
+    assert isinstance(video, av.VideoStream)
+    video.width, video.height = map(int, size.split("x"))
+    video.pix_fmt = "yuv420p"
+    return video
+
+
+def _add_audio(out: av.container.OutputContainer, rate: int) -> av.AudioStream:
+    audio = out.add_stream("aac", rate=rate, options={"b": "64k"})
+    assert isinstance(audio, av.AudioStream)
+    audio.layout = "stereo"
+    return audio
 
 
 def _has_header(tag: Tag) -> bool:

@@ -101,8 +101,18 @@ class RtmpClient:
         except TimeoutError:
             raise RtmpRefusedError(f"no {text.decode()} within {_DEADLINE_S} s") from None
 
-    async def publish(self, loop: Loop, seconds: float, *, started: asyncio.Event | None = None) -> None:
-        """Publish the loop again and again in real time; video frames are stamped."""
+    async def publish(
+        self,
+        loop: Loop,
+        seconds: float,
+        *,
+        started: asyncio.Event | None = None,
+        switch: tuple[float, Loop] | None = None,
+    ) -> None:
+        """Publish the loop again and again in real time; video frames are stamped.
+
+        `switch`: from the first turn after so many seconds on, another loop, its codec headers in front.
+        """
         name = await self._open()
         self._command(1, "publish", 5, None, name, "live")
         await self._expect(b"NetStream.Publish.Start")
@@ -128,6 +138,10 @@ class RtmpClient:
                     )
                     self._send(tag.type, base + tag.timestamp_ms, payload)
                 base += loop.duration_ms
+                if switch is not None and base >= switch[0] * 1_000:
+                    loop, switch = switch[1], None
+                    for tag in loop.headers:
+                        self._send(tag.type, base, tag.payload)
         finally:
             self.close(name)
 
@@ -140,6 +154,10 @@ class RtmpClient:
         self._command(1, "FCUnpublish", 6, None, name)
         self._command(1, "deleteStream", 7, None, 1)
         self._writer.close()
+
+    def vanish(self) -> None:
+        """Lose the link without a word."""
+        self._writer.transport.abort()
 
     async def play(self, stop: asyncio.Event) -> None:
         """Play until told to stop, counting bytes."""

@@ -34,7 +34,7 @@ async def run(stack: Stack, *, publishers: int = 5, sockets: int = 100, seconds:
     for socket in crowd:
         await socket.connect()
         socket.send({"type": "join", "id": "j", "room": room})
-    flvs = [FlvViewer(f"{stack.http}/live/{stream}.flv", 1_000 / loop.fps) for stream, _ in made]
+    flvs = [FlvViewer(f"{stack.http}/live/{stream}.flv", loop.frame_ms) for stream, _ in made]
     hlss = [HlsPuller(f"{stack.http}/live/{stream}/source/index.m3u8") for stream, _ in made]
     watchers: list[Watcher] = [*flvs, *hlss]
     async with asyncio.TaskGroup() as group:

@@ -21,7 +21,7 @@ async def run(stack: Stack, *, publishers: int = 20, kbps: int = 2_000, seconds:
     made = await stack.streams(publishers)
     until = asyncio.Event()
     clients = [RtmpClient(rtmp) for _, rtmp in made]
-    flvs = [FlvViewer(f"{stack.http}/live/{stream}.flv", 1_000 / loop.fps) for stream, _ in made]
+    flvs = [FlvViewer(f"{stack.http}/live/{stream}.flv", loop.frame_ms) for stream, _ in made]
     hlss = [HlsPuller(f"{stack.http}/live/{stream}/source/index.m3u8") for stream, _ in made]
     watchers: list[Watcher] = [*flvs, *hlss]
     async with asyncio.TaskGroup() as group:

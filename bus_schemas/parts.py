@@ -18,10 +18,13 @@ VERSION: Final = 1
 SOURCE_RENDITION: Final = "source"
 """The rendition that carries the publisher's own frames."""
 PART_TARGET_US: Final = 210_000
-"""`EXT-X-PART-INF:PART-TARGET`, the same for every stream for ever (DESIGN.md §4)."""
+"""`EXT-X-PART-INF:PART-TARGET` of every stream whose frames allow it (DESIGN.md §4)."""
 
 NAME_SIZE: Final = 8
 _PART: Final = struct.Struct("!BHBHHIQIIqqQ8s8s")
+_FLAG_BITS: Final = 4
+"""Of the second field; the twelve above them are the part target in ms, 0 for the usual one."""
+PART_TARGET_MAX_MS: Final = 0xFFF
 _CHECKPOINT: Final = struct.Struct("!QQQIHBqqqq")
 PART_HEADER_SIZE: Final = _PART.size + _CHECKPOINT.size
 _INIT: Final = struct.Struct("!BI")
@@ -111,13 +114,16 @@ class PartHeader:
     next_name: str
     """The same of segment `msn + 1`, for a preload hint across the segment's end."""
     checkpoint: Checkpoint
+    part_target_us: int = PART_TARGET_US
+    """`EXT-X-PART-INF:PART-TARGET`, whole ms, at most `PART_TARGET_MAX_MS`; fixed with `target_duration`."""
 
     def pack(self) -> bytes:
         """The header as `PART_HEADER_SIZE` bytes, big-endian."""
         at = self.checkpoint
+        target_ms = 0 if self.part_target_us == PART_TARGET_US else self.part_target_us // 1000
         return _PART.pack(
             VERSION,
-            int(self.flags),
+            int(self.flags) | target_ms << _FLAG_BITS,
             self.target_duration,
             self.part,
             self.generation,
@@ -172,7 +178,7 @@ class PartHeader:
             next_name,
         ) = _PART.unpack_from(message)
         return cls(
-            flags=PartFlags(flags),
+            flags=PartFlags(flags & (1 << _FLAG_BITS) - 1),
             msn=msn,
             part=part,
             duration_us=duration_us,
@@ -186,6 +192,7 @@ class PartHeader:
             name=name.hex(),
             next_name=next_name.hex(),
             checkpoint=_unpack_checkpoint(message),
+            part_target_us=(flags >> _FLAG_BITS) * 1000 or PART_TARGET_US,
         )
 
 

@@ -9,14 +9,12 @@ from aiohttp import hdrs, web
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.parts import SOURCE_RENDITION
 from bus_schemas.viewers import Protocol
+from gateway.live.media_answer import Playlist, give_media, give_playlist
 from gateway.live.parts import LIVE
 from gateway.live.playlist import render_multivariant
-from gateway.live.rendition import Playlist, Rendition
+from gateway.live.rendition import Rendition
 from gateway.live.sessions import PARAM
 
-PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
-FOR_EVER: Final = "public, max-age=3600, immutable"
-"""Of what never changes under its name."""
 NUMBER_DIGITS: Final = 15
 
 
@@ -31,9 +29,7 @@ async def serve_multivariant(request: web.Request) -> web.Response:
         session.expect(rendition.index.target_duration)
         inside[PARAM] = session.id
     text = render_multivariant([(rendition.name, rendition.newest_init, rendition.index)], inside)
-    return web.Response(
-        body=text.encode(), headers={hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache"}
-    )
+    return give_playlist(request, Playlist.of(text))
 
 
 async def serve_media(request: web.Request) -> web.Response:
@@ -60,21 +56,21 @@ async def serve_part(request: web.Request) -> web.Response:
     """`{msn}-{name}.{part}.m4s`; one that was hinted at is waited for."""
     names = request.match_info
     body = await (await rendition_of(request)).part(int(names["msn"]), names["name"], int(names["part"]))
-    return _media(body)
+    return give_media(request, body)
 
 
 async def serve_segment(request: web.Request) -> web.Response:
     """`{msn}-{name}.m4s`."""
     names = request.match_info
     body = await (await rendition_of(request)).segment(int(names["msn"]), names["name"])
-    return _media(body)
+    return give_media(request, body)
 
 
 async def serve_init(request: web.Request) -> web.Response:
     """`init-{number}-{name}.mp4`."""
     names = request.match_info
     body = (await rendition_of(request)).init(int(names["number"]), names["name"])
-    return _media(body)
+    return give_media(request, body)
 
 
 async def rendition_of(request: web.Request) -> Rendition:
@@ -86,19 +82,6 @@ async def rendition_of(request: web.Request) -> Rendition:
         # A playlist of another gateway named it.
         rendition = await live.renditions.open(stream, name, live=False)
     return rendition
-
-
-def give_playlist(request: web.Request, playlist: Playlist) -> web.Response:
-    """A rendered playlist, zipped for whoever takes it so."""
-    headers = {hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache", hdrs.VARY: "Accept-Encoding"}
-    if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-        return web.Response(body=playlist.zipped, headers=headers)
-    return web.Response(body=playlist.plain, headers=headers)
-
-
-def _media(body: bytes) -> web.Response:
-    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "video/mp4", hdrs.CACHE_CONTROL: FOR_EVER})
 
 
 def _number(text: str | None, name: str) -> int | None:

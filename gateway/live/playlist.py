@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bus_schemas.parts import PART_TARGET_US, InitHeader
+from bus_schemas.parts import InitHeader
 from gateway.live.segments import Part, Segment, SegmentIndex
 
 VERSION: Final = 9
 """Of the playlist format: the least that has EXT-X-SKIP."""
 HOLD_BACK_PARTS: Final = 3
+HOLD_BACK_MIN_US: Final = 630_000
+"""Of streams whose parts are shorter than usual."""
 SKIP_TARGETS: Final = 6
 """CAN-SKIP-UNTIL, in target durations: no less is allowed."""
 PART_TARGETS: Final = 3
@@ -65,14 +67,15 @@ def render_media(index: SegmentIndex, inits: dict[int, InitHeader], *, skip: boo
     The index must have a target duration, and an init for each of its segments.
     """
     target_us = index.target_duration * 1_000_000
+    hold_back_us = max(HOLD_BACK_PARTS * index.part_target_us, HOLD_BACK_MIN_US)
     first = index.segments[0] if index.segments else None
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{VERSION}",
         f"#EXT-X-TARGETDURATION:{index.target_duration}",
-        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={seconds(HOLD_BACK_PARTS * PART_TARGET_US)}"
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={seconds(hold_back_us)}"
         f",CAN-SKIP-UNTIL={index.target_duration * SKIP_TARGETS}.0",
-        f"#EXT-X-PART-INF:PART-TARGET={seconds(PART_TARGET_US)}",
+        f"#EXT-X-PART-INF:PART-TARGET={seconds(index.part_target_us)}",
         f"#EXT-X-MEDIA-SEQUENCE:{first.msn if first else index.next[0]}",
     ]
     if first is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
@@ -22,6 +20,7 @@ from bus_schemas.parts import (
 from bus_schemas.streams import LIVE_HEADERS, PARTS
 from bus_schemas.subjects import HLS_INIT, HLS_PART
 from gateway.live.liveness import is_live, offline
+from gateway.live.media_answer import Playlist
 from gateway.live.playlist import render_media
 from gateway.live.segments import Segment, SegmentIndex
 from runtime import direct
@@ -41,7 +40,6 @@ BLOCK_TARGETS: Final = 3
 """A blocked request is given up after so many target durations."""
 INIT_TRIES: Final = 20
 INIT_RETRY_S: Final = 0.05
-GZIP_LEVEL: Final = 5
 
 
 class Listener(Protocol):
@@ -55,14 +53,6 @@ class Listener(Protocol):
 
     def stop(self) -> None:
         """This gateway goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Playlist:
-    """A rendered playlist, for all who ask for it."""
-
-    plain: bytes
-    zipped: bytes
 
 
 class Rendition:
@@ -146,8 +136,8 @@ class Rendition:
         """The media playlist as of now, or a delta update of it."""
         rendered = self._rendered.get(skip)
         if rendered is None:
-            plain = render_media(self.index, self.inits, skip=skip).encode()
-            rendered = self._rendered[skip] = Playlist(plain, gzip.compress(plain, GZIP_LEVEL, mtime=0))
+            text = render_media(self.index, self.inits, skip=skip)
+            rendered = self._rendered[skip] = Playlist.of(text)
         return rendered
 
     async def part(self, msn: int, name: str, part: int) -> bytes:

@@ -16,8 +16,8 @@ WINDOW_US: Final = 100_000_000
 """Media in a playlist; the bus keeps parts for 120 s."""
 BODIES_US: Final = 20_000_000
 """Media whose bytes are held here; older parts are read from the bus when somebody wants them."""
-ADVANCE_PARTS: Final = max(3, -(-3_000_000 // PART_TARGET_US))
-"""RFC 8216bis, 6.2.5.2: how many parts ahead a client may ask for."""
+ADVANCE_US: Final = 3_000_000
+ADVANCE_PARTS_MIN: Final = 3
 
 
 @dataclass(slots=True)
@@ -64,6 +64,8 @@ class SegmentIndex:
         self.segments: deque[Segment] = deque()
         self.target_duration = 0
         """`EXT-X-TARGETDURATION`, s; 0: there is no playlist yet."""
+        self.part_target_us = PART_TARGET_US
+        """`PART-TARGET`, fixed with it."""
         self.ended = False
         self.version = 0
         """Grows by one with each change."""
@@ -81,6 +83,11 @@ class SegmentIndex:
         """The segment that parts are still added to, if it has any."""
         newest = self.segments[-1] if self.segments else None
         return newest if newest is not None and not newest.complete else None
+
+    @property
+    def advance_parts(self) -> int:
+        """RFC 8216bis, 6.2.5.2: how many parts ahead a client may ask for."""
+        return max(ADVANCE_PARTS_MIN, -(-ADVANCE_US // self.part_target_us))
 
     @property
     def independent(self) -> bool:
@@ -135,7 +142,7 @@ class SegmentIndex:
         if msn > newest + 2:
             return True
         ahead = (part or 0) - (self._next[1] if msn == self._next[0] else 0)
-        return msn >= self._next[0] and ahead > ADVANCE_PARTS
+        return msn >= self._next[0] and ahead > self.advance_parts
 
     def find(self, msn: int, name: str) -> Segment | None:
         """The segment of that number, if the name is its own too."""
@@ -191,7 +198,8 @@ class SegmentIndex:
             newest.complete = True
             self._next = (header.msn + 1, 0)
         self._next_name = header.next_name
-        self.target_duration = header.target_duration or self.target_duration
+        if header.target_duration:
+            self.target_duration, self.part_target_us = header.target_duration, header.part_target_us
         self.ended = False
         self.version += 1
         self._trim()

@@ -77,7 +77,7 @@ async def an_evening(stack: MatineeStack) -> AsyncIterator[Evening]:
         evening = Evening(
             ann,
             made["stream"],
-            FlvViewer(f"{base}.flv", 1_000 / LOOP.fps),
+            FlvViewer(f"{base}.flv", LOOP.frame_ms),
             HlsPuller(f"{base}/source/index.m3u8"),
             Member(ann, room, gateways),
             Member(ann, room, gateways[::-1]),

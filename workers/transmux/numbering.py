@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bus_schemas.parts import PartFlags, PartHeader
+from bus_schemas.parts import PART_TARGET_MAX_MS, PART_TARGET_US, PartFlags, PartHeader
 
 TARGET_DURATION_MIN_S: Final = 2
 TARGET_DURATION_MAX_S: Final = 10
+PART_FULL_PERCENT: Final = 85
+"""How much of PART-TARGET a part must last, but for the last of a segment and those with a key frame in front."""
+PART_STEP_US: Final = 10_000
+"""A part target of a stream's own is rounded up to this: frames jitter."""
 ROUNDING_MS: Final = 50
 """29.97 fps makes GOPs of 2.002 s: how far one may pass a whole second without raising TARGETDURATION."""
 
@@ -24,6 +28,7 @@ class Numbering:
         self.next_name = names(1)
         self.target_duration = 0
         """Seconds; 0 until the first segment has ended."""
+        self.part_target_us = PART_TARGET_US
         self.discontinuity = 0
         """Discontinuities so far, that before the open segment included."""
         self.segment_flags = PartFlags.NONE
@@ -34,6 +39,7 @@ class Numbering:
         self.msn, self.part = last.msn, last.part
         self.name, self.next_name = last.name, last.next_name
         self.target_duration = last.target_duration
+        self.part_target_us = last.part_target_us
         self.discontinuity = last.discontinuity
         self.segment_flags = last.flags & PartFlags.DISCONTINUITY
         self._discontinuity_due = last.checkpoint.resync
@@ -65,3 +71,13 @@ class Numbering:
         if not self.target_duration:
             seconds = -((ROUNDING_MS - segment_ms) // 1000)
             self.target_duration = min(TARGET_DURATION_MAX_S, max(TARGET_DURATION_MIN_S, seconds))
+
+    def fix_part_target(self, duration_us: int, frame_us: int) -> None:
+        """The stream's first part, which lasts so long, as its longest frame does, fixes PART-TARGET for ever.
+
+        It is the usual one unless no number of such frames lasts 85 to 100 % of that: twelve a second, or two.
+        """
+        too_short = duration_us * 100 < PART_TARGET_US * PART_FULL_PERCENT
+        if duration_us > PART_TARGET_US or (too_short and duration_us + frame_us > PART_TARGET_US):
+            own_us = -(-duration_us // PART_STEP_US) * PART_STEP_US
+            self.part_target_us = min(own_us, PART_TARGET_MAX_MS * 1000)

@@ -81,6 +81,10 @@ class OpenPart:
         del self.audio_times[cut:], self.audio_samples[cut:], self.audio_frames[cut:]
         return rest, self.last_at
 
+    def longest_step(self, end: int) -> int:
+        """What its longest leading frame lasts, the last one until `end`."""
+        return max(after - before for before, after in zip(self.times, [*self.times[1:], end], strict=True))
+
     def pack(self, sequence: int, end: int, frame_samples: int, *, video: bool) -> bytes:
         """The CMAF chunk of these frames, the last of which lasts until `end`.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.limits import ACCESS_UNIT_MAX
-from bus_schemas.parts import PART_TARGET_US, Checkpoint, InitHeader, PartFlags, PartHeader
+from bus_schemas.parts import Checkpoint, InitHeader, PartFlags, PartHeader
 from bus_schemas.tags import TagFlags, TagHeader
 from media.av_tags import (
     AAC_HEADER_SIZE,
@@ -32,7 +32,7 @@ from media.codec import AudioCodec, VideoCodec
 from media.flv import TagType
 from media.script import ScriptError, read_numbers
 from workers.transmux.clocks import AudioClock, ProgramClock
-from workers.transmux.numbering import TARGET_DURATION_MAX_S, Numbering
+from workers.transmux.numbering import PART_FULL_PERCENT, TARGET_DURATION_MAX_S, Numbering
 from workers.transmux.open_part import OpenPart, Position
 from workers.transmux.output import InitReady, Output, PartReady
 from workers.transmux.tag_reader import read_tags
@@ -47,14 +47,12 @@ OVERRUN_MS: Final = 490
 LEAD_SILENCE_MS: Final = 3_000
 """Video that pauses so long beside audio: the segment ends, and the next waits for a key frame."""
 SEAM_MS: Final = 100
-"""How far the first tag of an epoch may lie before the last of the one before on the same timeline: audio."""
-SILENCE_MAX_MS: Final = 60_000
-"""A longer hole in DTS between two epochs is another timeline."""
+"""How far the first tag of an epoch may lie from the end of the one before on the same timeline. A longer hole
+is a discontinuity: without one the durations in a playlist would not add up to the media's time."""
 PART_SIZE_MAX: Final = ACCESS_UNIT_MAX
 """A part must fit one bus message; one access unit always does."""
 AUDIO_SIZE_MAX: Final = 32 << 10
 """Bytes of audio beside an access unit of that size, for the same reason."""
-_PART_FULL_PERCENT: Final = 85
 _FRAMES: Final = frozenset(
     {FrameType.KEY, FrameType.INTER, FrameType.DISPOSABLE_INTER, FrameType.GENERATED_KEY}
 )
@@ -204,9 +202,7 @@ class Segmenter:
 
     def _begin_epoch(self, header: TagHeader) -> None:
         self._flush()
-        # A publisher who comes back within the grace period goes on with the timeline, the silence in it.
-        silence_ms = header.dts_ms - self._cut_until_ms
-        if self.ended or not -SEAM_MS <= silence_ms <= SILENCE_MAX_MS:
+        if self.ended or abs(header.dts_ms - self._cut_until_ms) > SEAM_MS:
             self._break_timeline()
         self._program.restart()
         self._skip_tags = 0
@@ -244,7 +240,7 @@ class Segmenter:
     def _set_tracks(self, tracks: Tracks) -> None:
         self._tracks = tracks
         self._scale = tracks.timescale
-        self._target = PART_TARGET_US * self._scale // 1_000_000
+        self._target = self._place.part_target_us * self._scale // 1_000_000
         self._has_video = tracks.video is not None
         self._is_avc = tracks.video is not None and tracks.video.kind is VideoCodec.AVC
         self._is_composed = tracks.video is not None and tracks.video.kind is VideoCodec.HEVC
@@ -361,6 +357,7 @@ class Segmenter:
             rest, rest_at = self._part.split_last()
             self._close(rest.times[0], rest_at)
             self._part = rest
+            target = self._target
         part = self._part
         duration = time - part.times[0]
         step = time - part.times[-1]
@@ -369,7 +366,7 @@ class Segmenter:
             self._end_segment()
         elif (
             duration > target
-            or (duration + step > target and duration * 100 >= target * _PART_FULL_PERCENT)
+            or (duration + step > target and duration * 100 >= target * PART_FULL_PERCENT)
             or part.size + size > PART_SIZE_MAX
         ):
             self._close(time, at)
@@ -426,14 +423,17 @@ class Segmenter:
         part, place, scale = self._part, self._place, self._scale
         segment_start = self._segment_start or 0
         last = bool(flags & PartFlags.LAST)
+        start_us = part.times[0] * 1_000_000 // scale
+        duration_us = end * 1_000_000 // scale - start_us
         if last:
             place.fix_target_duration((end - segment_start) * 1000 // scale)
+        elif place.msn == place.part == 0:
+            place.fix_part_target(duration_us, part.longest_step(end) * 1_000_000 // scale)
+            self._target = place.part_target_us * scale // 1_000_000
         if part.keys[0]:
             flags |= PartFlags.INDEPENDENT
-        start_us = part.times[0] * 1_000_000 // scale
         sequence = place.msn * 1024 + place.part + 1  # grows without being remembered
         body = part.pack(sequence, end, self._frame_samples, video=self._has_video)
-        duration_us = end * 1_000_000 // scale - start_us
         checkpoint = self._checkpoint(at, -1 if last else segment_start, resync=resync)
         self._out.append(
             PartReady(self._header(flags | place.segment_flags, start_us, duration_us, checkpoint), body)
@@ -479,6 +479,7 @@ class Segmenter:
             name=place.name,
             next_name=place.next_name,
             checkpoint=checkpoint,
+            part_target_us=place.part_target_us,
         )
 
 

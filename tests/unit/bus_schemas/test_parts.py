@@ -26,6 +26,7 @@ PARTS = st.builds(
     PartHeader, flags=st.integers(0, 15).map(PartFlags), msn=U64, part=U16, duration_us=U32,
     target_duration=st.integers(0, 255), generation=U16, init=U32, discontinuity=U32, dts_ms=I64, pdt_us=I64,
     epoch=U64, name=NAME, next_name=NAME, checkpoint=CHECKPOINTS,
+    part_target_us=st.integers(1, 4_095).map(lambda ms: ms * 1_000),
 )  # fmt: skip
 INITS = st.builds(
     InitHeader, init=U32, epoch=U64, generation=U16, name=NAME, codecs=st.text(max_size=40), width=U16,

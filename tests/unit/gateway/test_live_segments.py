@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.live.segments import ADVANCE_PARTS, WINDOW_US, SegmentIndex
+from gateway.live.segments import WINDOW_US, SegmentIndex
 from tests.unit.gateway.live_sources import EPOCH, name_of, part_header
 
 
@@ -159,9 +159,9 @@ def test_a_part_past_the_end_is_waited_for_as_the_next_segments_first() -> None:
         (5, 0, False),
         (6, None, True),
         (6, 0, True),
-        (3, 2 + ADVANCE_PARTS, False),
-        (3, 3 + ADVANCE_PARTS, True),
-        (4, ADVANCE_PARTS + 1, True),
+        (3, 2 + 15, False),
+        (3, 3 + 15, True),
+        (4, 15 + 1, True),
     ],
 )
 def test_what_lies_too_far_ahead_is_refused(msn: int, part: int | None, refused: bool) -> None:

@@ -222,16 +222,17 @@ def test_a_new_epoch_on_a_new_timeline_is_a_discontinuity() -> None:
     assert len(inits_of(made)) == 1
 
 
-def test_a_new_epoch_on_the_same_timeline_goes_on() -> None:
-    """A publisher who comes back in time leaves a hole in DTS and no discontinuity."""
+@pytest.mark.parametrize(("start", "discontinuity"), [(3_333, False), (3_380, False), (5_000, True)])
+def test_a_new_epoch_on_the_same_timeline_goes_on(start: int, discontinuity: bool) -> None:
+    """A publisher who comes back at once leaves no mark; a hole in DTS is a discontinuity, and DTS goes on."""
     stream = messages(video_frames(100, 30, 60))
-    again = messages(video_frames(100, 30, 60, start=5_000), epoch=EPOCH + 60_000, live=200)
+    again = messages(video_frames(100, 30, 60, start=start), epoch=EPOCH + 60_000, live=200)
 
     headers = headers_of(run(make_segmenter(), stream + again))
 
     second = [header for header in headers if header.epoch == EPOCH + 60_000]
-    assert second[0].dts_ms == 5_000
-    assert not any(header.flags & PartFlags.DISCONTINUITY for header in headers)
+    assert second[0].dts_ms == start
+    assert any(header.flags & PartFlags.DISCONTINUITY for header in headers) == discontinuity
     assert [header.msn for header in headers] == sorted(header.msn for header in headers)
 
 
@@ -455,3 +456,20 @@ def test_audio_beside_an_enormous_picture_does_not_burst_the_message() -> None:
 
     assert all(len(part.message()) <= (8 << 20) + (64 << 10) for part in parts)
     assert segmenter.dropped_frames == 31
+
+
+@pytest.mark.parametrize(
+    ("fps", "target_ms"),
+    [(25, 210), (30, 210), (60, 210), (12, 170), (8, 130), (4, 250), (2, 500), (1, 1_000)],
+)
+def test_frames_that_fill_no_usual_part_have_a_target_of_their_own(fps: int, target_ms: int) -> None:
+    """PART-TARGET is fixed by the first part: none is longer, none but the last of a segment under 85 %."""
+    headers = headers_of(run(make_segmenter(), messages(video_frames(fps * 10, fps, fps * 2))))
+
+    assert {header.part_target_us for header in headers} == {target_ms * 1_000}
+    assert all(header.duration_us <= target_ms * 1_000 for header in headers)
+    assert all(
+        header.duration_us >= 850 * target_ms
+        for header in headers
+        if not header.flags & (PartFlags.LAST | PartFlags.INDEPENDENT)
+    )
