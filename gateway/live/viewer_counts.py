@@ -29,7 +29,7 @@ class ViewerCounts:
         self.sources: list[Callable[[], set[str]]] = []
         """Who else wants counts, asked each second: streams by id."""
         self.on_change: list[Callable[[str, Counts], None]] = []
-        """Told of each change of a followed stream, and of its first count."""
+        """Told of each change of a followed stream, and of its first count unless that is none."""
         self.stopped = False
         self._sessions = sessions
         self._loop = asyncio.get_running_loop()
@@ -83,6 +83,7 @@ class ViewerCounts:
         for stream, counts in counted.items():
             if before.get(stream) != counts:
                 self._news.add(stream)
+            if before.get(stream, {}) != counts:
                 for callback in self.on_change:
                     callback(stream, counts)
         self._news &= counted.keys()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.commands import Commands
 from gateway.db.messages import Messages
+from gateway.live.sessions import Sessions
 from gateway.services import Services
 from gateway.ws.hub import Hub
 from gateway.ws.presence import PresenceBoard
@@ -32,7 +33,7 @@ class RoomParts:
 ROOM_PARTS: Final = web.AppKey("room_parts", RoomParts)
 
 
-def build(services: Services) -> RoomParts:
+def build(services: Services, sessions: Sessions) -> RoomParts:
     """The parts, connected to each other; nothing runs yet."""
     ctx = services.ctx
     replies = Replies(ctx.bus, ctx.node)
@@ -45,5 +46,5 @@ def build(services: Services) -> RoomParts:
     hub.on_event.append(presence.heard)
     commands = Commands(ctx.bus, replies, services.limits, ctx.settings.limits, presence.slowest_rtt)
     messages = Messages()
-    snapshots = Snapshots(services, commands, presence, messages, ctx.tasks)
+    snapshots = Snapshots(services, commands, presence, messages, sessions)
     return RoomParts(services, replies, hub, presence, commands, messages, snapshots)

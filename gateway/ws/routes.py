@@ -14,11 +14,13 @@ from aiohttp import hdrs, web
 from bus_schemas.errors import ErrorCode, Refused
 from gateway.auth.principal import Principal, bearer_token
 from gateway.http.problems import AWAY
+from gateway.live.parts import LIVE
 from gateway.services import SERVICES, Services
 from gateway.ws import frames
 from gateway.ws.consequences import Consequences
 from gateway.ws.parts import ROOM_PARTS, RoomParts, build
 from gateway.ws.session import CLOSE_S, Session
+from gateway.ws.stream_viewers import StreamViewers
 from runtime.clock import now_ms
 from runtime.logs import get_logger
 
@@ -198,7 +200,8 @@ SOCKETS: Final = web.AppKey("sockets", Sockets)
 async def _run(app: web.Application) -> AsyncIterator[None]:
     """The rooms' side of the gateway, from start to end of the application."""
     services = app[SERVICES]
-    parts = build(services)
+    live = app[LIVE]
+    parts = build(services, live.sessions)
     await parts.replies.start()
     await parts.hub.start()
     consequences = Consequences(parts)
@@ -207,7 +210,9 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     services.tokens.revocations.on_revoked.append(sockets.revoked)
     app[ROOM_PARTS] = parts
     app[SOCKETS] = sockets
+    stream_viewers = StreamViewers(services, parts.hub, live.viewer_counts)
     tasks = [
+        services.ctx.tasks.spawn("stream-viewers", stream_viewers.run(), vital=True),
         services.ctx.tasks.spawn("sockets", sockets.tend(), vital=True),
         services.ctx.tasks.spawn("presence", parts.presence.run(), vital=True),
         services.ctx.tasks.spawn("play-tokens", _renew(services, consequences), vital=True),

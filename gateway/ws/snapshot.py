@@ -17,9 +17,11 @@ from bus_schemas.messages.room import PresentMember
 from bus_schemas.messages.shapes import ChatMessage, Item, Member, PlaybackState, StreamStatus, SyncReport
 from bus_schemas.permissions import MemberState, Permission
 from bus_schemas.streams import PUBLISHERS
+from bus_schemas.viewers import Protocol
 from gateway.commands import Commands
 from gateway.db.messages import Messages
 from gateway.db.streams import StreamRow
+from gateway.live.sessions import Sessions
 from gateway.membership import Membership
 from gateway.services import Services
 from gateway.ws.channel import Channel
@@ -27,7 +29,6 @@ from gateway.ws.events import Marks
 from gateway.ws.frames import frame
 from gateway.ws.presence import PresenceBoard
 from runtime import direct
-from runtime.tasks import Tasks
 
 SEEN: Final = Permission.VIEW_PLAYLIST | Permission.VIEW_MEMBER_LIST | Permission.VIEW_CHAT_HISTORY
 """The rights that decide what of a room somebody is shown."""
@@ -46,6 +47,8 @@ class Snapshot:
     messages: list[ChatMessage]
     streams: list[StreamRow]
     live: frozenset[str]
+    watching: dict[str, dict[Protocol, int]]
+    """Viewers of the streams, by stream and protocol."""
     viewers: int
     _rendered: dict[Permission, bytes] = field(default_factory=dict)
 
@@ -72,6 +75,7 @@ class Snapshot:
                     "stream": row.id,
                     "title": row.title,
                     "status": (StreamStatus.LIVE if row.id in self.live else StreamStatus.OFFLINE).value,
+                    "viewers": sum(self.watching.get(row.id, {}).values()),
                 }
                 for row in self.streams
             ],
@@ -88,13 +92,14 @@ class Snapshots:
         commands: Commands,
         presence: PresenceBoard,
         messages: Messages,
-        tasks: Tasks,
+        sessions: Sessions,
     ) -> None:
         self._services = services
         self._commands = commands
         self._presence = presence
         self._messages = messages
-        self._tasks = tasks
+        self._sessions = sessions
+        self._tasks = services.ctx.tasks
         self._waiting: dict[str, list[asyncio.Future[Snapshot]]] = {}
         self._reading: set[str] = set()
 
@@ -156,6 +161,7 @@ class Snapshots:
             messages=messages,
             streams=streams,
             live=await self._live(streams),
+            watching=await self._sessions.counts_of([row.id for row in streams]),
             viewers=roster.count(),
         )
 
