@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
-from gateway.live import events, flv, hls, progressive
+from gateway.live import events, flv, hls, progressive, ts
 from gateway.live.parts import LIVE, build, let_go, live_parts
 from gateway.services import SERVICES
 
@@ -33,6 +33,8 @@ def add_routes(app: web.Application) -> None:
     router.add_get(_RENDITION + _SEGMENT + r".{part:\d{1,9}}.m4s", hls.serve_part)
     router.add_get(_RENDITION + _SEGMENT + ".m4s", hls.serve_segment)
     router.add_get(_RENDITION + r"/init-{number:\d{1,15}}-{name:[0-9a-f]{16}}.mp4", hls.serve_init)
+    router.add_get(_RENDITION + "/ts.m3u8", ts.serve_ts_playlist)
+    router.add_get(_RENDITION + _SEGMENT + ".ts", ts.serve_ts_segment)
     router.add_options("/live/{tail:.*}", preflight)
     router.add_get("/live/{tail:.*}", nothing)
 
