@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from media import aac, ac3, av1, avc, flac, hevc, opus, vp9
 from media.av_tags import PacketType, parse_audio, parse_video
-from media.codec import AudioCodec, VideoCodec
+from media.codec import AudioCodec, CodecError, VideoCodec
+
+AC3_RECORD: Final = "ac3record"
+"""Name in onMetaData of the number whose bytes are the body of dac3 or dec3."""
+AC3_SIZES: Final = {AudioCodec.AC3: 3, AudioCodec.EAC3: 5}
+"""Bytes of those bodies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +131,27 @@ def read_video_header(payload: bytes | memoryview) -> VideoFormat | None:
     return video_format(tag.codec, bytes(payload[tag.body : tag.end]))
 
 
-def read_audio_header(payload: bytes | memoryview) -> AudioFormat | None:
-    """The track of a plain sequence header; None of another audio tag. Raises `CodecError` or `AvTagError`."""
+def ac3_record(codec: AudioCodec, number: float) -> bytes:
+    """The body of dac3 or dec3 out of the number that onMetaData has as `AC3_RECORD`; empty where it is none."""
+    size = AC3_SIZES[codec]
+    return int(number).to_bytes(size, "big") if 0 < number < 1 << 8 * size else b""
+
+
+def read_audio_header(payload: bytes | memoryview, number: float = 0) -> AudioFormat | None:
+    """The track of a plain sequence header; None of another audio tag. Raises `CodecError` or `AvTagError`.
+
+    AC-3's header is empty, since players take a body for a frame: its record is `number`, which stands in
+    onMetaData as `AC3_RECORD`.
+    """
     tag = parse_audio(payload)
     if tag.codec is None or tag.packet_type is not PacketType.SEQUENCE_HEADER:
         return None
-    return audio_format(tag.codec, bytes(payload[tag.body : tag.end]))
+    record = bytes(payload[tag.body : tag.end])
+    if not record and tag.codec in AC3_SIZES:
+        record = ac3_record(tag.codec, number)
+        if not record:
+            raise CodecError("an AC-3 header without its record")
+    return audio_format(tag.codec, record)
 
 
 def describe_video(payload: bytes | memoryview) -> dict[str, object]:
@@ -144,9 +165,9 @@ def describe_video(payload: bytes | memoryview) -> dict[str, object]:
     }  # fmt: skip
 
 
-def describe_audio(payload: bytes | memoryview) -> dict[str, object]:
-    """A sequence header by the field names of `StreamDescribed`; raises `CodecError` or `AvTagError`."""
-    found = read_audio_header(payload)
+def describe_audio(payload: bytes | memoryview, number: float = 0) -> dict[str, object]:
+    """A sequence header by the field names of `StreamDescribed`, as `read_audio_header` takes it."""
+    found = read_audio_header(payload, number)
     if found is None:
         return {}
     return {

@@ -40,7 +40,7 @@ def describe(header_message: bytes, last_event: bytes | None) -> LiveFacts:
             if tag.type is flv.TagType.VIDEO:
                 found |= formats.describe_video(tag.payload)
             elif tag.type is flv.TagType.AUDIO:
-                found |= formats.describe_audio(tag.payload)
+                found |= formats.describe_audio(tag.payload, metadata.get(formats.AC3_RECORD, 0))
             else:
                 metadata = script.read_numbers(tag.payload)[1]
     if "video_codec" in found and not found.get("width"):

@@ -7,7 +7,16 @@ from typing import Any, Final
 
 from bus_schemas.tags import HEADER_SIZE, TagFormatError, TagHeader
 from media import flv, formats, script
-from media.av_tags import AUDIO_CODEC_AAC, VIDEO_CODEC_AVC, AvTagError, PacketType, parse_audio, parse_video
+from media.av_tags import (
+    AUDIO_CODEC_AAC,
+    EXTENDED_HEADER_SIZE,
+    VIDEO_CODEC_AVC,
+    AvTagError,
+    PacketType,
+    audio_header,
+    parse_audio,
+    parse_video,
+)
 from media.codec import AudioCodec, CodecError, VideoCodec
 from workers.ingest.rtmp import amf0
 
@@ -59,10 +68,13 @@ class CodecHeaders:
         """onMetaData and the headers as complete tags stamped `dts_ms`."""
         script_body = amf0.encode("onMetaData") + amf0.encode_ecma_array(self._corrected(metadata))
         parts = [flv.mux(flv.TagType.SCRIPT, dts_ms, script_body)]
+        audio = self.audio
+        if audio is not None and _ac3_record(audio):
+            audio = audio[:EXTENDED_HEADER_SIZE]  # players take more for a frame; onMetaData has it
         for kind, payload in (
             (flv.TagType.VIDEO, self.video),
             (flv.TagType.VIDEO, self.colour),
-            (flv.TagType.AUDIO, self.audio),
+            (flv.TagType.AUDIO, audio),
             (flv.TagType.AUDIO, self.layout),
         ):
             if payload is not None:
@@ -98,6 +110,8 @@ class CodecHeaders:
             true["videocodecid"] = _video_codec_id(self.video)
         if self.audio is not None:
             true["audiocodecid"] = _audio_codec_id(self.audio)
+        if record := _ac3_record(self.audio):
+            true[formats.AC3_RECORD] = int.from_bytes(record, "big")
         return {**true, "hasVideo": self.video is not None, "hasAudio": self.audio is not None}
 
 
@@ -109,6 +123,12 @@ def _video_codec_id(header: bytes) -> float:
 def _audio_codec_id(header: bytes) -> float:
     codec = parse_audio(header).codec
     return AUDIO_CODEC_AAC if codec is AudioCodec.AAC else _four_letters(codec)
+
+
+def _ac3_record(header: bytes | None) -> bytes:
+    """The record within a header of AC-3: made here, no publisher sends one, and no FLV player takes one."""
+    tag = parse_audio(header) if header else None
+    return header[tag.body :] if header and tag and tag.codec in formats.AC3_SIZES else b""
 
 
 def _four_letters(codec: str | None) -> float:
@@ -148,9 +168,12 @@ def read_header_message(message: bytes) -> tuple[TagHeader, CodecHeaders]:
     video = found.get("video")
     if video is None and "audio" not in found:
         raise TagFormatError("a header message without a sequence header")
+    audio = found.get("audio")
+    codec = parse_audio(audio).codec if audio is not None else None
+    if codec is not None and codec in formats.AC3_SIZES:
+        record = formats.ac3_record(codec, numbers.get(formats.AC3_RECORD, 0))
+        audio = audio_header(codec, record) if record else None
     size = None
     if video is not None and parse_video(video).codec is VideoCodec.VP9:
         size = int(numbers.get("width", 0)), int(numbers.get("height", 0))
-    return header, CodecHeaders(
-        video, found.get("audio"), size, colour=found.get("colour"), layout=found.get("layout")
-    )
+    return header, CodecHeaders(video, audio, size, colour=found.get("colour"), layout=found.get("layout"))

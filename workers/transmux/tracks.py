@@ -11,6 +11,7 @@ from media.av_tags import AvTagError
 from media.codec import AudioCodec, CodecError, VideoCodec
 from media.flv import TagType
 from media.formats import (
+    AC3_RECORD,
     AudioFormat,
     VideoFormat,
     audio_format,
@@ -33,6 +34,7 @@ class Announced:
     bandwidth: int = 0
     width: int = 0
     height: int = 0
+    ac3_record: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Trac
             if kind == TagType.VIDEO:
                 tracks = replace(tracks, video=read_video_header(payload) or tracks.video)
             elif kind == TagType.AUDIO:
-                tracks = replace(tracks, audio=read_audio_header(payload) or tracks.audio)
+                tracks = replace(
+                    tracks, audio=read_audio_header(payload, tracks.announced.ac3_record) or tracks.audio
+                )
             else:
                 tracks = _with_metadata(tracks, payload)
         except (CodecError, AvTagError, script.ScriptError):
@@ -159,5 +163,6 @@ def _with_metadata(tracks: Tracks, payload: memoryview) -> Tracks:
             int(kilobits * 1000) if 0 < kilobits <= _MAX_KILOBITS else 0,
             int(width) if known else 0,
             int(height) if known else 0,
+            numbers.get(AC3_RECORD, 0),
         ),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import Any, Final
 
+from media.codec import AudioCodec, VideoCodec
+
 
 class CapsEx(IntFlag):
     """Bits of `capsEx`."""
@@ -17,7 +19,9 @@ class CapsEx(IntFlag):
     TIMESTAMP_NANO_OFFSET = 8
 
 
-OURS: Final = CapsEx.RECONNECT
+OURS: Final = CapsEx.RECONNECT | CapsEx.MULTITRACK | CapsEx.MOD_EX | CapsEx.TIMESTAMP_NANO_OFFSET
+_CAN_FORWARD: Final = 4
+"""FourCcInfoMask: passed on as it is, neither decoded nor encoded."""
 
 
 def read_caps(properties: dict[str, Any]) -> CapsEx:
@@ -30,4 +34,9 @@ def read_caps(properties: dict[str, Any]) -> CapsEx:
 
 def announced() -> dict[str, Any]:
     """What our result of `connect` says of itself."""
-    return {"capsEx": int(OURS)}
+    return {
+        "capsEx": int(OURS),
+        "fourCcList": [*map(str, VideoCodec), *map(str, AudioCodec)],
+        "videoFourCcInfoMap": {str(codec): _CAN_FORWARD for codec in VideoCodec},
+        "audioFourCcInfoMap": {str(codec): _CAN_FORWARD for codec in AudioCodec},
+    }

@@ -1,0 +1,237 @@
+"""Every codec from the publisher's tags to what libavformat reads of the CMAF and of the FLV, cores only."""
+
+import io
+from collections import defaultdict
+from fractions import Fraction
+from typing import Any
+
+import av
+import pytest
+from av.logging import Capture
+
+from bus_schemas.parts import PartFlags
+from bus_schemas.tags import HEADER_SIZE, TagFlags, TagHeader
+from media import flv
+from media.av_tags import PacketType, parse_audio, parse_video
+from tests.enhanced_flv import enhanced_tags
+from tests.unit.transmux.sources import (
+    EPOCH,
+    Message,
+    headers_of,
+    init_header,
+    inits_of,
+    make_segmenter,
+    parts_of,
+    run,
+)
+from workers.ingest.packing import Packer
+from workers.ingest.rtmp.events import MediaKind
+from workers.ingest.timestamps import TimestampRepair
+from workers.transmux.output import Output
+
+ARRIVAL_US = 1_700_000_000_000_000
+KINDS = {flv.TagType.VIDEO: MediaKind.VIDEO, flv.TagType.AUDIO: MediaKind.AUDIO}
+COMBINATIONS = [
+    ("libx265", "aac", "hvc1.1.6.L60.90,mp4a.40.2"),
+    ("libsvtav1", "libopus", "av01.0.00M.08,Opus"),
+    ("libvpx-vp9", "libopus", "vp09.00.11.08,Opus"),
+    ("libx264", "flac", "avc1.4d400d,fLaC"),
+    ("libx265", "ac3", "hvc1.1.6.L60.90,ac-3"),
+    ("libx264", "eac3", "avc1.4d400d,ec-3"),
+    ("libsvtav1", None, "av01.0.00M.08"),
+    (None, "libopus", "Opus"),
+    (None, "flac", "fLaC"),
+    (None, "eac3", "ec-3"),
+]
+
+
+def ingested(tags: list[flv.Tag], *, shift_ms: int = 0, packer: Packer | None = None) -> list[Message]:
+    """The messages that ingest makes of a publisher's tags."""
+    packer = packer or Packer(EPOCH, TimestampRepair())
+    made: list[Message] = []
+    for tag in tags:
+        if tag.type is flv.TagType.SCRIPT:
+            packer.set_metadata({"videocodecid": 1.0, "audiocodecid": 1.0, "framerate": 25.0})
+            continue
+        time = tag.timestamp_ms + shift_ms
+        packed = packer.push(KINDS[tag.type], time, tag.payload, ARRIVAL_US + time * 1_000)
+        made += [
+            (TagHeader.unpack(message.payload), message.payload, message.sequence + 1) for message in packed
+        ]
+    return made
+
+
+def joined(made: list[Output]) -> bytes:
+    """The first init segment and all parts."""
+    return inits_of(made)[0].body + b"".join(part.body for part in parts_of(made))
+
+
+def frames_of(tags: list[flv.Tag]) -> dict[str, list[tuple[int, int, bytes]]]:
+    """DTS and PTS, ms, and the codec's bytes of each frame from the first key frame on."""
+    found: dict[str, list[tuple[int, int, bytes]]] = defaultdict(list)
+    with_video = any(tag.type is flv.TagType.VIDEO for tag in tags)
+    for tag in tags:
+        if tag.type is flv.TagType.VIDEO:
+            video = parse_video(tag.payload)
+            if video.packet_type is PacketType.FRAME and video.body < video.end:
+                pts = tag.timestamp_ms + video.composition_ms
+                found["video"].append((tag.timestamp_ms, pts, tag.payload[video.body :]))
+        elif tag.type is flv.TagType.AUDIO and (found["video"] or not with_video):
+            audio = parse_audio(tag.payload)
+            if audio.packet_type is PacketType.FRAME and audio.body < audio.end:
+                found["audio"].append((tag.timestamp_ms, tag.timestamp_ms, tag.payload[audio.body :]))
+    return found
+
+
+def demuxed(data: bytes, form: str) -> dict[str, list[tuple[float, float, bytes]]]:
+    """DTS and PTS, ms, and the bytes of each packet that libavformat finds; it decodes them all in silence."""
+    found: dict[str, list[tuple[float, float, bytes]]] = defaultdict(list)
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with Capture() as logged, av.open(io.BytesIO(data), format=form) as container:
+            decoded = 0
+            for packet in container.demux():
+                if packet.size and packet.dts is not None and packet.pts is not None:
+                    base: Any = packet.time_base
+                    times = float(packet.dts * base * 1000), float(packet.pts * base * 1000)
+                    found[packet.stream.type].append((*times, bytes(packet)))
+                if packet.size and packet.stream.type != "data":  # onMetaData and onClock
+                    decoded += len(packet.decode())
+    finally:
+        av.logging.set_level(None)
+    assert decoded > 20
+    assert [line for line in logged if "Svt" not in line[2]] == []
+    return found
+
+
+@pytest.mark.parametrize(("video", "audio", "codecs"), COMBINATIONS)
+def test_cmaf_holds_the_publishers_frames_at_his_times(
+    video: str | None, audio: str | None, codecs: str
+) -> None:
+    """Codec strings, sizes, timestamps, bytes; and a decoder has nothing to say about it."""
+    tags = enhanced_tags(video, audio)
+
+    made = run(make_segmenter(), ingested(tags))
+
+    header = init_header(made)
+    assert header.codecs == codecs
+    assert (header.width, header.height) == ((322, 182) if video else (0, 0))
+    assert header.frame_rate == (25.0 if video else 0.0)
+    assert (header.sample_rate, header.channels) == ((48_000, 2) if audio else (0, 0))
+    sent, got = frames_of(tags), demuxed(joined(made), "mp4")
+    for kind, tolerance in (("video", 0.01), ("audio", 1.5)):
+        assert len(got[kind]) >= len(sent[kind]) - 14
+        for (dts, pts, data), (got_dts, got_pts, got_data) in zip(sent[kind], got[kind], strict=False):
+            assert abs(dts - got_dts) <= tolerance
+            assert abs(pts - got_pts) <= tolerance
+            assert data == got_data
+
+
+@pytest.mark.parametrize(("video", "audio", "codecs"), COMBINATIONS)
+def test_flv_of_the_bus_is_read_by_libavformat(video: str | None, audio: str | None, codecs: str) -> None:
+    """What an FLV viewer gets: a file header and the tags of the messages."""
+    tags = enhanced_tags(video, audio)
+
+    file = flv.file_header(audio=audio is not None, video=video is not None)
+    file += b"".join(message[HEADER_SIZE:] for _, message, _ in ingested(tags))
+
+    sent, got = frames_of(tags), demuxed(file, "flv")
+    for kind in ("video", "audio"):
+        assert len(got[kind]) >= len(sent[kind]) - 4
+        assert [(dts, data) for dts, _, data in got[kind]] == [
+            (dts, data) for dts, _, data in sent[kind][: len(got[kind])]
+        ]
+
+
+@pytest.mark.parametrize(("video", "audio", "codecs"), COMBINATIONS)
+def test_a_successor_cuts_the_same_parts_of_every_codec(
+    video: str | None, audio: str | None, codecs: str
+) -> None:
+    """From each part's checkpoint on, to the byte."""
+    stream = ingested(enhanced_tags(video, audio))
+    made = run(make_segmenter(), stream)
+    parts = parts_of(made)
+    init = init_header(made)
+
+    for index in range(0, len(parts) - 1, 3):
+        at = parts[index].header
+        again = run(
+            make_segmenter(last=at, init=init),
+            [message for message in stream if message[2] >= at.checkpoint.live_sequence],
+        )
+        assert parts_of(again) == parts[index + 1 :]
+
+
+def test_opus_frames_of_any_length_are_timed_by_their_own_bytes() -> None:
+    """2.5, 10, 20 and 60 ms packets behind each other: decode times are the sum of them."""
+    lengths = [(0xE4, 120), (0x84, 480), (0xFC, 960), (0x1C, 2880)] * 60
+    packer = Packer(EPOCH, TimestampRepair())
+    messages: list[Message] = []
+    at = 0
+    for toc, samples in [(0, 0), *lengths]:
+        payload = b"\x91Opus" + bytes((toc, 1, 2)) if samples else b"\x90OpusOpusHead\x01\x02" + bytes(9)
+        time = at // 48
+        messages += [
+            (TagHeader.unpack(packed.payload), packed.payload, packed.sequence + 1)
+            for packed in packer.push(MediaKind.AUDIO, time, payload, ARRIVAL_US + time * 1_000)
+        ]
+        at += samples
+
+    headers = headers_of(run(make_segmenter(), messages))
+
+    assert len(headers) > 15
+    ends = [header.dts_ms * 1_000 + header.duration_us for header in headers]
+    assert all(abs(end - after.dts_ms * 1_000) < 1_000 for end, after in zip(ends, headers[1:], strict=False))
+
+
+def test_a_codec_change_is_a_new_init_segment_and_a_discontinuity() -> None:
+    """H.264 with AAC, then HEVC with Opus, then VP9 of another size: media sequence goes on without a hole."""
+    packer = Packer(EPOCH, TimestampRepair())
+    stream = ingested(enhanced_tags("libx264", "aac"), packer=packer)
+    stream += ingested(enhanced_tags("libx265", "libopus"), shift_ms=3_040, packer=packer)
+    stream += ingested(enhanced_tags("libvpx-vp9", "libopus"), shift_ms=6_080, packer=packer)
+    stream += ingested(
+        enhanced_tags("libvpx-vp9", "libopus", width=480, height=270), shift_ms=9_120, packer=packer
+    )
+
+    made = run(make_segmenter(), stream)
+
+    assert [(init.header.codecs, init.header.width) for init in inits_of(made)] == [
+        ("avc1.4d400d,mp4a.40.2", 322),
+        ("hvc1.1.6.L60.90,Opus", 322),
+        ("vp09.00.11.08,Opus", 322),
+        ("vp09.00.21.08,Opus", 480),
+    ]
+    headers = headers_of(made)
+    assert sorted({header.msn for header in headers}) == list(range(headers[-1].msn + 1))
+    assert [header.discontinuity for header in headers] == sorted(header.discontinuity for header in headers)
+    assert headers[-1].discontinuity == 3
+    for init in inits_of(made):
+        body = b"".join(part.body for part in parts_of(made) if part.header.init == init.header.init)
+        assert demuxed(init.body + body, "mp4")["video"]
+
+
+def test_the_same_headers_in_the_midst_of_a_stream_change_nothing() -> None:
+    """Colour information that changes goes out with its headers again, and is no new generation either."""
+    tags = enhanced_tags("libx265", "libopus")
+    headers = [tag for tag in tags if tag.timestamp_ms == 0 and tag.payload[0] in (0x90, 0xD4, 0x94)]
+    middle = next(index for index, tag in enumerate(tags) if tag.timestamp_ms >= 1_000)
+    brighter = flv.Tag(flv.TagType.VIDEO, 1_500, b"\xd4hvc1\x02\x00\x09colorInfo\x03\x00\x00\x09")
+
+    same = ingested([*tags[:middle], *headers, *tags[middle:]])
+    other = ingested([*tags[:middle], *headers, brighter, *tags[middle:]])
+
+    assert same == ingested(tags)
+    flagged = [header for header, _, _ in other if header.flags & TagFlags.HEADER]
+    assert len(flagged) == 2
+    assert {header.generation for header in flagged} == {0}
+    made = run(make_segmenter(), other)
+    assert len(inits_of(made)) == 1
+    assert not any(header.flags & PartFlags.DISCONTINUITY for header in headers_of(made))
+
+
+def test_fractions_of_a_second_keep_their_rate() -> None:
+    """29.97 frames a second from the HEVC parameter sets."""
+    tags = enhanced_tags("libx265", None, fps=30)
+
+    assert init_header(run(make_segmenter(), ingested(tags))).frame_rate == float(Fraction(30))
