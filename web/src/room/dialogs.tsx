@@ -76,6 +76,7 @@ function AddVideo({ store, onClose }: { store: RoomStore; onClose: () => void })
           inputMode="url"
           value={url}
           required
+          autoFocus
           maxLength={4096}
           autocomplete="off"
           placeholder="https://…/film.mp4"
@@ -137,6 +138,7 @@ function GoLive({ store, onClose }: { store: RoomStore; onClose: () => void }) {
           <Field
             label="Title"
             value={title}
+            autoFocus
             maxLength={200}
             placeholder="Live with us"
             onInput={(event) => setTitle(event.currentTarget.value)}

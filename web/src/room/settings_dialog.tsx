@@ -126,15 +126,14 @@ export function RoomSettingsDialog({ store, onClose }: { store: RoomStore; onClo
             {problem}
           </p>
         )}
-        <div class="row end">
-          {store.can("DELETE_ROOM") && (
-            <>
-              <button type="button" class="quiet danger-text" onClick={() => setDeleting(true)}>
-                Delete the room…
-              </button>
-              <span class="spacer" />
-            </>
-          )}
+        {store.can("DELETE_ROOM") && (
+          <section class="group" aria-label="The end of the room">
+            <button type="button" class="quiet danger-text" onClick={() => setDeleting(true)}>
+              <Icon name="trash" size={16} /> Delete the room…
+            </button>
+          </section>
+        )}
+        <div class="row end dialog-foot">
           <button type="button" onClick={onClose}>
             Cancel
           </button>
@@ -167,11 +166,7 @@ function PasswordChoice({
     );
   }
   const standing =
-    form.password === "remove"
-      ? "The password goes when you save."
-      : locked
-        ? "The room has a password."
-        : "No password: everybody with the link comes in.";
+    form.password === "remove" ? "The password goes" : locked ? "Has a password" : "No password";
   return (
     <div class="stack tight">
       <div class="row">
@@ -192,7 +187,7 @@ function PasswordChoice({
           </>
         ) : (
           <button type="button" class="small" onClick={() => edit({ password: "keep", newPassword: "" })}>
-            Leave it
+            Undo
           </button>
         )}
       </div>

@@ -1,7 +1,7 @@
 /** The small parts every page is made of. */
 
 import type { ComponentChildren, JSX, TargetedEvent } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { hueOf, initials } from "../format";
 import { Icon, type IconName } from "./icons";
 import { toast } from "./toasts";
@@ -56,14 +56,20 @@ interface FieldProps {
   autoFocus?: boolean;
 }
 
-export function Field({ label, hint, error, type = "text", ...rest }: FieldProps) {
+export function Field({ label, hint, error, type = "text", autoFocus, ...rest }: FieldProps) {
   const id = useId();
+  const input = useRef<HTMLInputElement>(null);
+  // The attribute is for dialogs that open; what appears later in one is focused here.
+  useLayoutEffect(() => {
+    if (autoFocus) input.current?.focus();
+  }, []);
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <input
-        {...({ type } as { type: "text" })}
+        {...({ type, autoFocus } as { type: "text" })}
         id={id}
+        ref={input}
         aria-invalid={error ? true : undefined}
         aria-describedby={hint || error ? `${id}-d` : undefined}
         {...rest}
@@ -89,7 +95,7 @@ export function Dialog({
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const { current } = ref;
     current?.showModal();
     return () => current?.close();
