@@ -24,7 +24,7 @@ PART_TARGETS: Final = 3
 MILLISECOND: Final = 0.001
 SLEW_S: Final = 0.0025
 """Program date-time against tfdt from one segment to the next: 1 ms of slew, and rounding to ms at both."""
-FRAME_S: Final = 0.035
+FRAME_S: Final = 0.042
 """What EXTINF may miss the media by: a frame."""
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 FAULTS_MAX: Final = 100
@@ -378,7 +378,7 @@ class RuleBook:
             before = previous.runs.get(len(previous.lines.parts) - 1)
         if before is not None and not broken:
             gap = run.start - (before.start + before.duration)
-            self.check("tfdt goes on where the part before ended", abs(gap) < 2 * MILLISECOND,
+            self.check("tfdt goes on where the part before ended", abs(gap) < (2 * MILLISECOND if number else FRAME_S),
                        f"{msn}.{number}: {gap:+.4f} s")  # fmt: skip
         first = segment.runs.get(0)
         if number == 0 and first is not None and segment.lines.pdt is not None:

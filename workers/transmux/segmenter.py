@@ -46,9 +46,11 @@ OVERRUN_MS: Final = 490
 """RFC 8216bis 4.4.3.1 compares rounded durations: so late may a key frame be before we cut without one."""
 LEAD_SILENCE_MS: Final = 3_000
 """Video that pauses so long beside audio: the segment ends, and the next waits for a key frame."""
-SEAM_MS: Final = 100
+SEAM_MS: Final = 40
 """How far the first tag of an epoch may lie from the end of the one before on the same timeline. A longer hole
 is a discontinuity: without one the durations in a playlist would not add up to the media's time."""
+CLOCK_SEAM_US: Final = 100_000
+"""How far its arrival may contradict the program clock: more cannot be slewed, and is a discontinuity too."""
 PART_SIZE_MAX: Final = ACCESS_UNIT_MAX
 """A part must fit one bus message; one access unit always does."""
 AUDIO_SIZE_MAX: Final = 32 << 10
@@ -202,9 +204,11 @@ class Segmenter:
 
     def _begin_epoch(self, header: TagHeader) -> None:
         self._flush()
-        if self.ended or abs(header.dts_ms - self._cut_until_ms) > SEAM_MS:
+        offset_us = header.arrival_us - header.dts_ms * 1000
+        beside = abs(header.dts_ms - self._cut_until_ms) > SEAM_MS
+        if self.ended or beside or abs(offset_us - self._program.offset_us) > CLOCK_SEAM_US:
             self._break_timeline()
-        self._program.restart()
+            self._program.restart()
         self._skip_tags = 0
         self.ended = False
         self.epoch = header.epoch
