@@ -135,6 +135,7 @@ PLAYBACK_PERMISSION: Final[dict[str, Permission]] = {
     "next": Permission.CHANGE_CURRENT_MOVIE,
     "previous": Permission.CHANGE_CURRENT_MOVIE,
     "mode": Permission.PLAY_CONTROL,
+    "undo": Permission.PLAY_CONTROL,
 }
 """Which bit each playback action wants."""
 

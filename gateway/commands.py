@@ -90,6 +90,7 @@ class Commands:
             revision=command.revision,
             by=member.ref,
             rtt_ms=min(60_000.0, await self._slowest_rtt(room)),
+            wait=member.room.settings.wait == "wait",
             reply_subject=self._replies.subject(request_id),
         )
         reply = await self._ask(ROOM_COMMAND, request)

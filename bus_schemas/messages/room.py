@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from bus_schemas.messages.base import BusMessage, EpochMs, Id
+from bus_schemas.messages.base import BusMessage, EpochMs, Id, Shape
 from bus_schemas.messages.shapes import (
     ChatMessage,
     Item,
@@ -20,6 +20,29 @@ from bus_schemas.messages.shapes import (
     User,
     UserRef,
 )
+
+
+class PastPlayback(Shape):
+    """What a room played before somebody changed it: where `undo` leads back to."""
+
+    at: EpochMs
+    """When it was changed."""
+    item: Id | None
+    playing: bool
+    position: float
+    rate: float
+    live: bool
+    mode: PlaybackMode
+    duration: float | None
+
+
+class WaitDebt(Shape):
+    """How long the room has waited for somebody lately; it shrinks by a tenth of the time that passes."""
+
+    user: Id
+    ms: float
+    at: EpochMs
+    """When it was `ms`."""
 
 
 class PlaybackChanged(BusMessage):
@@ -37,6 +60,10 @@ class PlaybackChanged(BusMessage):
     """Seconds of the current item, where known: what autoplay and clamping go by."""
     order: tuple[str, ...] = ()
     """Items already played in this shuffle round. Not for clients."""
+    history: tuple[PastPlayback, ...] = ()
+    """What the last ten changes by members can be taken back to, oldest first. Not for clients."""
+    debts: tuple[WaitDebt, ...] = ()
+    """Whom the room has waited for on this item. Not for clients."""
 
 
 class PlaylistChanged(BusMessage):
@@ -133,7 +160,7 @@ class RoomEvent(
 
 
 class PlaybackAction(StrEnum):
-    """What may be asked of the playback; the last two are no member's: the schedule's and the gateway's own."""
+    """What may be asked of the playback; the last three are no member's: the schedule's and the gateway's own."""
 
     PLAY = "play"
     PAUSE = "pause"
@@ -143,9 +170,12 @@ class PlaybackAction(StrEnum):
     NEXT = "next"
     PREVIOUS = "previous"
     MODE = "mode"
+    UNDO = "undo"
     DEADLINE = "deadline"
     RECONCILE = "reconcile"
     """The playlist or the room changed under the playback."""
+    BUFFERING = "buffering"
+    """Others buffer now than before: `PRESENCE` says who. Only in a room that waits."""
 
 
 class PlaybackRequested(BusMessage):
@@ -163,6 +193,8 @@ class PlaybackRequested(BusMessage):
     by: UserRef | None = None
     rtt_ms: float = Field(default=0.0, ge=0, le=60_000)
     """The slowest member's round trip, as the gateway knows it over all gateways."""
+    wait: bool = False
+    """Whether the room waits for members who buffer."""
     reply_subject: str | None = None
 
 
@@ -253,6 +285,12 @@ class PresentMember(BusMessage):
     connections: int
     drift_ms: float | None = None
     buffering: bool = False
+    item: Id | None = None
+    """What the last report was of."""
+    loaded: Id | None = None
+    """What was last reported as not buffering: who never got so far with an item loads it for the first time."""
+    reported_at: EpochMs = 0
+    """0: never; a room waits for nobody who never reported."""
 
 
 class Presence(BusMessage):

@@ -34,6 +34,8 @@ class ItemKind(StrEnum):
 
     URL = "url"
     LIVE = "live"
+    FOLDER = "folder"
+    """Holds other items, and is not played itself."""
 
 
 class Subtitle(Shape):
@@ -98,6 +100,15 @@ class PlaybackMode(StrEnum):
     SHUFFLE = "shuffle"
 
 
+class Hold(Shape):
+    """The room stands still for members who buffer, and goes on by itself at `until` at the latest."""
+
+    since: EpochMs
+    until: EpochMs
+    members: tuple[UserRef, ...]
+    """Whom it waits for."""
+
+
 class PlaybackState(Shape):
     """DESIGN.md §5: position now = `position + max(0, now - at)/1000 * rate` while playing."""
 
@@ -110,6 +121,10 @@ class PlaybackState(Shape):
     revision: int = Field(default=0, ge=0)
     live: bool = False
     mode: PlaybackMode = PlaybackMode.SEQUENTIAL
+    hold: Hold | None = None
+    """Set only while `playing` is false: it would play, if nobody had to be waited for. `play` goes on at once."""
+    undoable: int = Field(default=0, ge=0)
+    """How many changes `undo` can take back now."""
 
 
 class RoomSettings(Shape):

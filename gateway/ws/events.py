@@ -11,7 +11,7 @@ from bus_schemas.permissions import NOTHING, Permission
 from gateway.ws.frames import text_frame
 from gateway.ws.outgoing import Worth
 
-INTERNAL: Final = ("v", "commands", "order")
+INTERNAL: Final = ("v", "commands", "order", "history", "debts")
 """Fields of the bus that are nothing to clients."""
 
 WANTED: Final = {"playlist": Permission.VIEW_PLAYLIST, "member": Permission.VIEW_MEMBER_LIST}

@@ -108,7 +108,7 @@ class PlaybackCommand(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    action: Literal["play", "pause", "seek", "rate", "select", "next", "previous", "mode"]
+    action: Literal["play", "pause", "seek", "rate", "select", "next", "previous", "mode", "undo"]
     position: Position | None = None
     rate: Rate | None = None
     item: Id | None = None

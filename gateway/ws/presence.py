@@ -16,11 +16,18 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from pydantic import ValidationError
 
-from bus_schemas.messages.room import MemberChanged, Presence, PresentMember, RoomEvent
+from bus_schemas.messages.room import (
+    MemberChanged,
+    PlaybackAction,
+    PlaybackRequested,
+    Presence,
+    PresentMember,
+    RoomEvent,
+)
 from bus_schemas.messages.shapes import User
 from bus_schemas.permissions import MemberState
 from bus_schemas.streams import PRESENCE
-from bus_schemas.subjects import ROOM_EVENT
+from bus_schemas.subjects import ROOM_COMMAND, ROOM_EVENT
 from gateway.http.problems import AWAY
 from gateway.membership import Membership
 from gateway.ws.channel import Channel
@@ -61,6 +68,11 @@ class Attendee(Protocol):
         """Its round trip, as this gateway measured it."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether its room waits for those who buffer."""
+        ...
+
 
 @dataclass(slots=True)
 class LocalUser:
@@ -70,6 +82,9 @@ class LocalUser:
     attendees: set[Attendee] = field(default_factory=set)
     drift_ms: float | None = None
     buffering: bool = False
+    item: str | None = None
+    loaded: str | None = None
+    reported_at: int = 0
 
 
 @dataclass(slots=True)
@@ -84,6 +99,8 @@ class Attendance:
     """The others' entries were read."""
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     dirty: bool = True
+    lagging: frozenset[tuple[str, str | None]] = frozenset()
+    """Who buffered what when sync was last told."""
     written: float = 0.0
     watch_until: float = 0.0
 
@@ -99,6 +116,9 @@ class Attendance:
                     connections=len(local.attendees),
                     drift_ms=local.drift_ms,
                     buffering=local.buffering,
+                    item=local.item,
+                    loaded=local.loaded,
+                    reported_at=local.reported_at,
                 )
                 for local in listed
             ),
@@ -106,6 +126,10 @@ class Attendance:
             rtt_ms=self.rtt_ms(),
             at=now,
         )
+
+    def waits(self) -> bool:
+        """Whether the room waits for those who buffer, as far as its sockets here know."""
+        return any(a.waits for local in self.users.values() for a in local.attendees)
 
     def rtt_ms(self) -> float:
         """The slowest round trip here."""
@@ -171,16 +195,27 @@ class PresenceBoard:
             del attendance.users[attendee.user.id]
         self._changed(attendance)
 
-    def report(self, room: str, attendee: Attendee, *, drift_ms: float | None, buffering: bool) -> None:
+    def report(
+        self,
+        room: str,
+        attendee: Attendee,
+        *,
+        drift_ms: float | None,
+        buffering: bool,
+        item: str | None = None,
+    ) -> None:
         """How a player does; who buffers is told at once, drift with the next entry."""
         attendance = self._rooms.get(room)
         local = attendance.users.get(attendee.user.id) if attendance is not None else None
         if attendance is None or local is None:
             return
         local.drift_ms = drift_ms
-        if buffering != local.buffering:
-            local.buffering = buffering
-            attendance.dirty = True
+        local.reported_at = now_ms()
+        if (buffering, item) != (local.buffering, local.item):
+            attendance.dirty = attendance.dirty or buffering or local.buffering
+        local.buffering, local.item = buffering, item
+        if not buffering:
+            local.loaded = item
 
     def heard(self, channel: Channel, event: RoomEventFrame) -> None:
         """A room event went by: what it says of members is said."""
@@ -326,6 +361,28 @@ class PresenceBoard:
             attendance.dirty = True
             raise
         attendance.written = now
+        await self._tell_sync(attendance, presence)
+
+    async def _tell_sync(self, attendance: Attendance, presence: Presence) -> None:
+        """Others buffer than before: in a room that waits, sync looks at the entries and decides."""
+        lagging = frozenset((one.user.id, one.item) for one in presence.members if one.buffering)
+        if lagging == attendance.lagging:
+            return
+        if attendance.waits() or attendance.lagging:
+            room = attendance.channel.room
+            request = PlaybackRequested(
+                id=new_id(),
+                room=room,
+                action=PlaybackAction.BUFFERING,
+                rtt_ms=min(60_000.0, attendance.roster.rtt_ms()),
+                wait=True,
+            )
+            try:
+                await emit(self._bus, ROOM_COMMAND, request, msg_id=request.id, room=room)
+            except AWAY:
+                attendance.dirty = True
+                raise
+        attendance.lagging = lagging
 
     async def _announce(self, attendance: Attendance, now: float) -> None:
         roster, channel = attendance.roster, attendance.channel

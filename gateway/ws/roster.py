@@ -188,9 +188,11 @@ class Roster:
 
 def _merged(one: PresentMember, other: PresentMember) -> PresentMember:
     drifts = [drift for drift in (one.drift_ms, other.drift_ms) if drift is not None]
-    return PresentMember(
-        user=one.user,
-        connections=one.connections + other.connections,
-        drift_ms=max(drifts, key=abs, default=None),
-        buffering=one.buffering or other.buffering,
+    newest = max(one, other, key=lambda member: member.reported_at)
+    return newest.model_copy(
+        update={
+            "connections": one.connections + other.connections,
+            "drift_ms": max(drifts, key=abs, default=None),
+            "buffering": one.buffering or other.buffering,
+        }
     )

@@ -85,6 +85,11 @@ class RoomSeat:
         """The socket's round trip."""
         return self.session.rtt_ms
 
+    @property
+    def waits(self) -> bool:
+        """Whether the room waits for those who buffer."""
+        return self.member.room.settings.wait == "wait"
+
     def change(self, member: Membership) -> bool:
         """Take another membership; whether it allows something else, or is another role."""
         before = (self.permissions, self.member.role, self.member.state)
@@ -383,7 +388,9 @@ class Session:
         if seat is None:
             self._fail(frame, Refused(ErrorCode.FORBIDDEN, "Join the room first."))
             return
-        self.parts.presence.report(frame.room, seat, drift_ms=frame.drift_ms, buffering=frame.buffering)
+        self.parts.presence.report(
+            frame.room, seat, drift_ms=frame.drift_ms, buffering=frame.buffering, item=frame.item
+        )
         self._ack(frame.id)
 
     async def _renew(self, frame: Auth) -> None:

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from bus_schemas.messages.room import PlaybackAction, PlaybackRequested
-from bus_schemas.messages.shapes import PlaybackMode, UserRef
+from bus_schemas.messages.room import PlaybackAction, PlaybackRequested, PresentMember
+from bus_schemas.messages.shapes import PlaybackMode, User, UserRef
 from bus_schemas.streams import SYNC_CONSUMER
 from bus_schemas.subjects import ROOM_COMMAND
 from runtime.broker import BusBroker
@@ -16,6 +16,7 @@ from tests.bus.twins import (
     Died,
     MemoryDeadlines,
     MemoryPlaylists,
+    MemoryPresences,
     MemoryRooms,
     Replies,
     deliver,
@@ -39,6 +40,7 @@ class Sync:
         self.rooms = MemoryRooms()
         self.playlists = MemoryPlaylists(*items)
         self.deadlines = MemoryDeadlines()
+        self.presences = MemoryPresences()
         self.replies = Replies()
         self.metrics = Metrics()
         self.now = NOW
@@ -46,6 +48,7 @@ class Sync:
             self.rooms,
             self.playlists,
             self.deadlines,
+            self.presences,
             lambda *reply: self.replies.answer(*reply),
             self.metrics,
             Lead(),
@@ -351,3 +354,142 @@ async def test_a_deleted_room_is_forgotten() -> None:
 
     assert "r1" not in sync.rooms.held
     assert "r1" not in sync.deadlines.due
+
+
+def buffers(user: str, *, yes: bool, **fields: object) -> PresentMember:
+    """A member's entry while item a plays."""
+    found = {"user": User(id=user, username=user), "connections": 1, "buffering": yes, "item": "a"}
+    return PresentMember.model_validate(found | {"loaded": "a", "reported_at": NOW} | fields)
+
+
+async def test_a_room_that_waits_holds_and_goes_on() -> None:
+    """Bob buffers: the room stops for him by nobody's hand, with a deadline; he is ready: it plays on."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY, wait=True)
+        answered = len(sync.replies.given)
+        sync.now += 5_300
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        await sync.ask(PlaybackAction.BUFFERING, by=None, wait=True, reply_subject=None)
+        held = sync.rooms.held["r1"].change
+        due = sync.deadlines.due["r1"][0]
+        sync.presences.members = [buffers("bob", yes=False), buffers("ada", yes=False)]
+        sync.now += 2_000
+        await sync.ask(PlaybackAction.BUFFERING, by=None, wait=True, reply_subject=None)
+
+    after = sync.rooms.held["r1"].change
+    assert held
+    assert held.state.hold
+    assert [member.id for member in held.state.hold.members] == ["bob"]
+    assert (held.state.playing, held.state.position, held.by) == (False, 5.0, None)
+    assert due == NOW + 15_300
+    assert after
+    assert (after.state.playing, after.state.position, after.state.hold) == (True, 5.0, None)
+    assert sync.deadlines.due["r1"][0] == NOW + 7_600 + 55_000
+    assert len(sync.replies.given) == answered
+
+
+async def test_a_hold_that_runs_out_plays_on_with_no_playlist_read() -> None:
+    """The schedule ends it, whatever becomes of the one it was for, and of the database."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        await sync.ask(PlaybackAction.BUFFERING, by=None)
+        asked = sync.playlists.asked
+        sync.now, deadline = sync.deadlines.due["r1"]
+        await sync.deliver(deadline)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.item, change.state.playing, change.state.hold) == ("a", True, None)
+    assert sync.playlists.asked == asked
+
+
+async def test_word_overtaken_by_the_hold_ends_it() -> None:
+    """Bob got ready after sync had read that he buffers: it looks again once the hold stands."""
+    sync = Sync(A)
+
+    def ready() -> None:
+        sync.presences.members = [buffers("bob", yes=False), buffers("ada", yes=False)]
+
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        sync.presences.on_read.append(ready)
+        await sync.ask(PlaybackAction.BUFFERING, by=None)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.playing, change.state.hold, change.state.revision) == (True, None, 4)
+
+
+async def test_a_room_that_does_not_wait_reads_no_presence() -> None:
+    """Play costs what it always did."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+
+    assert sync.presences.asked == 0
+
+
+async def test_undo_says_who_undid() -> None:
+    """The item chosen by mistake gives way to the one before, at the place it had; the answer is the state."""
+    sync = Sync(A, B)
+    eve = UserRef(id="u2", username="Eve")
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.SEEK, position=20)
+        await sync.ask(PlaybackAction.SELECT, item="b")
+        await sync.ask(PlaybackAction.UNDO, by=eve)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.item, change.state.position, change.by, change.duration) == ("a", 20.0, eve, 60.0)
+    assert (change.state.undoable, change.state.revision) == (2, 4)
+
+
+async def test_undo_passes_over_what_is_gone() -> None:
+    """An item that was removed cannot come back: the change before it is undone; then there is nothing more."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.SELECT, item="b")
+        sync.playlists.items = [B]
+        await sync.ask(PlaybackAction.UNDO)
+        await sync.ask(PlaybackAction.UNDO)
+
+    assert [reply.code for reply in sync.replies.given] == [None, None, None, "conflict"]
+    assert sync.replies.given[2].state
+    assert sync.replies.given[2].state.item is None
+    assert sync.replies.given[3].state
+
+
+async def test_what_a_room_came_to_is_noted_once() -> None:
+    """Each item by its revision; a redelivered command adds nothing."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        chosen = await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.deliver(chosen)
+        await sync.ask(PlaybackAction.NEXT)
+        await sync.ask(PlaybackAction.PAUSE)
+
+    assert sync.playlists.plays == {1: "a", 2: "b"}
+
+
+async def test_a_folder_plays_what_it_begins_with() -> None:
+    """Selecting a folder selects the first item in it, however deep; an empty one has none."""
+    folder = Entry("f", position=3, folder=True)
+    inner = Entry("g", parent="f", position=1, folder=True)
+    sync = Sync(A, folder, inner, Entry("x", parent="g", position=1), Entry("e", position=9, folder=True))
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="f")
+        await sync.ask(PlaybackAction.SELECT, item="e")
+        await sync.ask(PlaybackAction.PREVIOUS)
+
+    assert [reply.code for reply in sync.replies.given] == [None, "not_found", None]
+    assert [reply.state and reply.state.item for reply in sync.replies.given] == ["x", None, "a"]

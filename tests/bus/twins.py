@@ -15,6 +15,8 @@ from bus_schemas.messages.room import (
     DanmakuPosted,
     PlaybackChanged,
     PlaybackRequested,
+    Presence,
+    PresentMember,
     RoomEvent,
 )
 from bus_schemas.messages.shapes import ChatMessage
@@ -109,6 +111,7 @@ class MemoryPlaylists:
         self.items = list(entries)
         self.asked = 0
         self.there = True
+        self.plays: dict[int, str] = {}
 
     async def entries(self, room: str) -> list[Entry]:
         self.asked += 1
@@ -123,6 +126,26 @@ class MemoryPlaylists:
 
     async def has_room(self, room: str) -> bool:
         return self.there
+
+    async def note_play(self, change: PlaybackChanged) -> None:
+        assert change.state.item is not None
+        self.plays[change.state.revision] = change.state.item
+
+
+class MemoryPresences:
+    """`Presences` of one room, one gateway."""
+
+    def __init__(self) -> None:
+        self.members: list[PresentMember] = []
+        self.asked = 0
+        self.on_read: list[Any] = []
+
+    async def of(self, room: str) -> list[Presence]:
+        self.asked += 1
+        entry = Presence(room=room, gateway="g1", members=tuple(self.members), at=NOW)
+        if self.on_read:
+            self.on_read.pop()()
+        return [entry]
 
 
 class MemoryDeadlines:

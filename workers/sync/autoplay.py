@@ -23,6 +23,8 @@ class Entry:
     position: int = 0
     duration: float | None = None
     live: bool = False
+    folder: bool = False
+    """It holds others, and is not played itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Step:
 
 
 def depth_first(entries: Iterable[Entry]) -> list[Entry]:
-    """The playlist in playing order: siblings by position, each followed by what is below it.
+    """The playlist in playing order: siblings by position, each followed by what is below it; folders left out.
 
     An entry whose parent is not there stands at the top; nothing is lost and nothing comes twice.
     """
@@ -49,9 +51,23 @@ def depth_first(entries: Iterable[Entry]) -> list[Entry]:
     waiting = below[None]
     while waiting:
         entry = waiting.pop()
-        ordered.append(entry)
+        if not entry.folder:
+            ordered.append(entry)
         waiting.extend(below.get(entry.id, ()))
     return ordered
+
+
+def first_below(entries: Iterable[Entry], folder: str) -> Entry | None:
+    """The item a folder begins with; None where there is none in it."""
+    entries = list(entries)
+    parents = {entry.id: entry.parent for entry in entries}
+    for entry in depth_first(entries):
+        above = entry.parent
+        for _ in range(len(parents)):
+            if above == folder:
+                return entry
+            above = parents.get(above) if above is not None else None
+    return None
 
 
 def at_end(

@@ -8,13 +8,13 @@ from typing import Final
 
 from bus_schemas.errors import ErrorCode
 from bus_schemas.messages.room import CommandReply, PlaybackAction, PlaybackChanged, PlaybackRequested
-from bus_schemas.messages.shapes import PlaybackState
+from bus_schemas.messages.shapes import PlaybackMode, PlaybackState
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
-from workers.sync import autoplay
+from workers.sync import autoplay, waiting
 from workers.sync.autoplay import Step
 from workers.sync.playback import Command, Lead, Playback, Refusal, Target, apply
-from workers.sync.store import Deadlines, Held, Playlists, Rooms
+from workers.sync.store import Deadlines, Held, Playlists, Presences, Rooms
 
 log = get_logger("sync")
 
@@ -22,6 +22,20 @@ ATTEMPTS: Final = 50
 """Each lost attempt means that another command won: fifty in a row is no contention but a fault."""
 COMMANDS_KEPT: Final = 32
 """Ids of applied commands in the state: more than can be redelivered at once for one room."""
+
+INTERNAL: Final = frozenset({PlaybackAction.DEADLINE, PlaybackAction.RECONCILE, PlaybackAction.BUFFERING})
+"""Nobody waits for an answer to these; where there is nothing to do, nothing is done."""
+STEPPING: Final = frozenset(
+    {
+        PlaybackAction.SELECT,
+        PlaybackAction.NEXT,
+        PlaybackAction.PREVIOUS,
+        PlaybackAction.DEADLINE,
+        PlaybackAction.UNDO,
+    }
+)
+"""What may lead to another item."""
+AGAIN: Final = "-again"
 
 Answer = Callable[[str | None, CommandReply], Awaitable[None]]
 
@@ -38,6 +52,7 @@ class Commands:
         rooms: Rooms,
         playlists: Playlists,
         deadlines: Deadlines,
+        presences: Presences,
         answer: Answer,
         metrics: Metrics,
         lead: Lead,
@@ -46,6 +61,7 @@ class Commands:
         self._rooms = rooms
         self._playlists = playlists
         self._deadlines = deadlines
+        self._presences = presences
         self._answer = answer
         self._metrics = metrics
         self._lead = lead
@@ -62,7 +78,9 @@ class Commands:
             before = held.change
             if before is not None and request.id in before.commands:
                 await self._accepted(request, before.state, "redelivered")
-                await self._settle(request.room, before, request.rtt_ms)
+                if before.commands[-1] == request.id:
+                    await self._note_play(request, before)
+                await self._settle(request, before)
                 return
             outcome = await self._next(request, held)
             if isinstance(outcome, Refusal):
@@ -70,8 +88,14 @@ class Commands:
                 return
             if await self._rooms.write(outcome, held):
                 await self._accepted(request, outcome.state, "applied")
-                if _ends_at(outcome) is not None or (before is not None and _ends_at(before) is not None):
-                    await self._settle(request.room, outcome, request.rtt_ms)
+                if outcome.state.item is not None and (
+                    before is None or outcome.state.item != before.state.item
+                ):
+                    await self._note_play(request, outcome)
+                if _due_at(outcome) is not None or (before is not None and _due_at(before) is not None):
+                    await self._settle(request, outcome)
+                if outcome.state.hold is not None and outcome.state.hold != (before and before.state.hold):
+                    await self._look_again(request)
                 return
             self._metrics.counter("matinee_sync_contended_total").inc()
         raise Contended(f"room {request.room} changed under {ATTEMPTS} attempts")
@@ -86,6 +110,7 @@ class Commands:
             mode=request.mode,
             revision=request.revision,
             rtt_ms=request.rtt_ms,
+            by_member=request.by is not None and request.action not in INTERNAL,
         )
         playback, command = await self._informed(playback, command, request)
         now_ms = self._now_ms()
@@ -100,6 +125,8 @@ class Commands:
             commands=(*(before.commands if before else ()), request.id)[-COMMANDS_KEPT:],
             duration=changed.duration,
             order=changed.played,
+            history=changed.history,
+            debts=changed.debts,
         )
 
     async def _informed(
@@ -110,11 +137,15 @@ class Commands:
         match request.action:
             case PlaybackAction.SELECT:
                 entry = await self._playlists.entry(room, request.item) if request.item else None
+                if entry is not None and entry.folder:
+                    entry = autoplay.first_below(await self._playlists.entries(room), entry.id)
                 step = autoplay.chosen(entry, playback.mode, playback.played) if entry else Step(None)
                 command = _leading(command, step)
             case PlaybackAction.NEXT | PlaybackAction.PREVIOUS | PlaybackAction.DEADLINE:
                 if request.action is PlaybackAction.DEADLINE and request.revision != playback.revision:
                     return playback, command  # refused in any case: no need to read the playlist
+                if request.action is PlaybackAction.DEADLINE and playback.hold is not None:
+                    return playback, command  # the end of a hold leads to no other item
                 playlist = autoplay.depth_first(await self._playlists.entries(room))
                 find = {
                     PlaybackAction.NEXT: autoplay.following,
@@ -125,7 +156,13 @@ class Commands:
             case PlaybackAction.RECONCILE:
                 entry = await self._playlists.entry(room, playback.item) if playback.item else None
                 return playback, _leading(command, Step(entry))
+            case PlaybackAction.UNDO:
+                command = await self._undoing(playback, command, room)
+            case PlaybackAction.BUFFERING:
+                return playback, await self._watching(playback, command, room)
             case PlaybackAction.PLAY | PlaybackAction.SEEK:
+                if request.wait and request.action is PlaybackAction.PLAY and playback.hold is None:
+                    command = await self._watching(playback, command, room)
                 if playback.item is not None and not playback.live and playback.duration is None:
                     # It may have become known since the item was selected.
                     entry = await self._playlists.entry(room, playback.item)
@@ -136,32 +173,68 @@ class Commands:
             command = replace(command, live_delay_ms=await self._playlists.live_delay_ms(room))
         return playback, command
 
+    async def _watching(self, playback: Playback, command: Command, room: str) -> Command:
+        now_ms = self._now_ms()
+        return replace(command, watch=waiting.watch(await self._presences.of(room), playback.item, now_ms))
+
+    async def _undoing(self, playback: Playback, command: Command, room: str) -> Command:
+        """Back to the last change whose item is still there; those behind it can be undone no more."""
+        history = playback.history
+        while history:
+            past, history = history[-1], history[:-1]
+            entry = await self._playlists.entry(room, past.item) if past.item is not None else None
+            if past.item is not None and entry is None:
+                continue
+            command = replace(command, past=past, history=history)
+            if entry is None:
+                return command
+            played = playback.played if past.mode is PlaybackMode.SHUFFLE else ()
+            return _leading(command, autoplay.chosen(entry, past.mode, played))
+        return command
+
+    async def _look_again(self, request: PlaybackRequested) -> None:
+        """Whoever is waited for may have been ready before the hold stood, his word overtaken by it."""
+        if request.id.endswith(AGAIN):
+            return
+        again = PlaybackRequested(
+            id=request.id[: 64 - len(AGAIN)] + AGAIN,
+            room=request.room,
+            action=PlaybackAction.BUFFERING,
+            rtt_ms=request.rtt_ms,
+            wait=True,
+        )
+        await self.on_requested(again)
+
+    async def _note_play(self, request: PlaybackRequested, change: PlaybackChanged) -> None:
+        """The room has come to another item: that goes into its history, once however often it is said."""
+        if change.state.item is not None and request.action in STEPPING:
+            await self._playlists.note_play(change)
+
     async def _accepted(self, request: PlaybackRequested, state: PlaybackState, outcome: str) -> None:
         self._metrics.counter("matinee_sync_commands_total").labels(request.action, outcome).inc()
         await self._answer(request.reply_subject, CommandReply(id=request.id, ok=True, state=state))
 
     async def _refused(self, request: PlaybackRequested, refusal: Refusal, held: Held) -> None:
         self._metrics.counter("matinee_sync_commands_total").labels(request.action, refusal.code).inc()
-        if request.action is PlaybackAction.RECONCILE:
-            return
-        if request.action is PlaybackAction.DEADLINE:
+        if request.action is PlaybackAction.DEADLINE and held.change is not None:
             # It was set for a state that is gone. Whoever changed the state may have died before setting the
             # next one, so it is set again here.
-            if held.change is not None:
-                await self._settle(request.room, held.change, request.rtt_ms)
+            await self._settle(request, held.change)
+        if request.action in INTERNAL:
             return
         state = _playback(held.change).state() if refusal.code is ErrorCode.CONFLICT else None
         reply = CommandReply(id=request.id, ok=False, code=refusal.code, detail=refusal.detail, state=state)
         await self._answer(request.reply_subject, reply)
 
-    async def _settle(self, room: str, change: PlaybackChanged, rtt_ms: float) -> None:
+    async def _settle(self, request: PlaybackRequested, change: PlaybackChanged) -> None:
         """Set the deadline that fits the room's state, and look again: the last of two writers puts it right."""
+        room = request.room
         for _ in range(ATTEMPTS):
-            ends_at = _ends_at(change)
-            if ends_at is None:
+            due_at = _due_at(change)
+            if due_at is None:
                 await self._deadlines.cancel(room)
             else:
-                await self._deadlines.set(ends_at, _deadline(room, change, rtt_ms))
+                await self._deadlines.set(due_at, _deadline(room, change, request.rtt_ms))
             now = (await self._rooms.read(room)).change
             if now is None or now.state.revision == change.state.revision:
                 return
@@ -170,11 +243,11 @@ class Commands:
 
 
 def _playback(change: PlaybackChanged | None) -> Playback:
-    return Playback.of(change.state, change.duration, change.order) if change else Playback()
+    return Playback.of(change) if change else Playback()
 
 
-def _ends_at(change: PlaybackChanged) -> int | None:
-    return _playback(change).ends_at()
+def _due_at(change: PlaybackChanged) -> int | None:
+    return _playback(change).due_at()
 
 
 def _leading(command: Command, step: Step) -> Command:

@@ -1,8 +1,9 @@
 """The playback of one room as a state machine (DESIGN.md §5). Pure: time is an argument.
 
 `apply` gives the next playback, or why not; the table at the end of this file says what each action
-wants and does. Every accepted command raises the revision by one. Positions are seconds; of a live
-item, program date-time in seconds since 1970. Times are epoch ms.
+wants and does. Every accepted command raises the revision by one. A room that holds for somebody who
+buffers stands still (`playing` is false) and has a `hold`; what it is after is `wants_to_play`.
+Positions are seconds; of a live item, program date-time in seconds since 1970. Times are epoch ms.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Final
 
 from bus_schemas.errors import ErrorCode
 from bus_schemas.limits import RATE_MAX, RATE_MIN
-from bus_schemas.messages.room import PlaybackAction
-from bus_schemas.messages.shapes import PlaybackMode, PlaybackState
+from bus_schemas.messages.room import PastPlayback, PlaybackAction, PlaybackChanged, WaitDebt
+from bus_schemas.messages.shapes import Hold, PlaybackMode, PlaybackState
 from bus_schemas.streams import PARTS
+from workers.sync import waiting
+from workers.sync.waiting import Watch
 
 END_SLACK_S: Final = 0.05
 """This near its end an item counts as played: schedules fire to the ms, durations are rounded."""
 DVR_WINDOW_S: Final = PARTS.max_age_s
 """How far behind the live edge a room may go."""
+HISTORY_KEPT: Final = 10
+"""Changes that can be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,14 @@ class Command:
     """The slowest member's round trip."""
     live_delay_ms: int = 0
     """How far behind the publisher the room plays live items."""
+    watch: Watch | None = None
+    """How the members do, in a room that waits; None: it does not."""
+    by_member: bool = False
+    """Somebody's wish, which may be undone."""
+    past: PastPlayback | None = None
+    """Of undo: where it leads back to, the item being `target`."""
+    history: tuple[PastPlayback, ...] = ()
+    """Of undo: what can be undone after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +102,45 @@ class Playback:
     duration: float | None = None
     played: tuple[str, ...] = ()
     """Items of this shuffle round so far, the current one included; empty in other modes."""
+    hold: Hold | None = None
+    """Whom the room waits for before it plays on; only while it does not play."""
+    debts: tuple[WaitDebt, ...] = ()
+    """Whom it has waited for on this item."""
+    history: tuple[PastPlayback, ...] = ()
+    """How it stood in front of each of the last changes by members, oldest first."""
 
     @classmethod
-    def of(cls, state: PlaybackState, duration: float | None, played: tuple[str, ...]) -> Playback:
+    def of(cls, change: PlaybackChanged) -> Playback:
         """From the wire."""
+        state = change.state
         return cls(
             item=state.item, playing=state.playing, position=state.position, rate=state.rate, at=state.at,
-            revision=state.revision, live=state.live, mode=state.mode, duration=duration, played=played,
+            revision=state.revision, live=state.live, mode=state.mode, duration=change.duration,
+            played=change.order, hold=state.hold, debts=change.debts, history=change.history,
         )  # fmt: skip
 
     def state(self) -> PlaybackState:
         """As all members see it."""
         return PlaybackState(
             item=self.item, playing=self.playing, position=self.position, rate=self.rate, at=self.at,
-            revision=self.revision, live=self.live, mode=self.mode,
+            revision=self.revision, live=self.live, mode=self.mode, hold=self.hold,
+            undoable=len(self.history),
         )  # fmt: skip
+
+    @property
+    def wants_to_play(self) -> bool:
+        """It plays, or would if it waited for nobody."""
+        return self.playing or self.hold is not None
 
     def position_at(self, now_ms: int) -> float:
         """Seconds into the item at `now_ms`; before `at` players hold, at the end they stay."""
         if not self.playing:
             return self.position
         return self._within(self.position + max(0, now_ms - self.at) / 1000 * self.rate)
+
+    def due_at(self) -> int | None:
+        """When the room goes on by itself: its hold ends, or its item; None where neither is to come."""
+        return self.hold.until if self.hold is not None else self.ends_at()
 
     def ends_at(self) -> int | None:
         """When the item ends if nothing is done; None where it does not, or nobody knows."""
@@ -141,7 +172,38 @@ def apply(playback: Playback, command: Command, now_ms: int, lead: Lead) -> Play
     changed = rule.change(playback, command, now_ms, now_ms + lead.of(command.rtt_ms))
     if isinstance(changed, Refusal):
         return changed
-    return replace(changed, revision=playback.revision + 1)
+    changed = _settled(playback, changed, command, now_ms)
+    history = changed.history
+    if command.by_member and command.action is not PlaybackAction.UNDO:
+        history = (*playback.history, _past(playback, now_ms))[-HISTORY_KEPT:]
+    return replace(changed, revision=playback.revision + 1, history=history)
+
+
+def _settled(before: Playback, changed: Playback, command: Command, now_ms: int) -> Playback:
+    """The holds put right: one that is over is charged, one that play runs into begins."""
+    if changed.item != before.item:
+        return replace(changed, debts=(), hold=None)
+    if before.hold is None:
+        begins = command.action is PlaybackAction.PLAY and not before.playing and not changed.live
+        hold = waiting.begun(command.watch, before.debts, now_ms) if command.watch and begins else None
+        return _holding(changed, hold, changed.position, now_ms) if hold is not None else changed
+    still = {member.id for member in changed.hold.members} if changed.hold is not None else set()
+    gone = [member for member in before.hold.members if member.id not in still]
+    # Whoever plays on without them need not do so again in a moment.
+    overruled = changed.playing and command.by_member
+    elapsed = waiting.HOLD_MS if overruled else now_ms - before.hold.since
+    return replace(changed, debts=waiting.charged(before.debts, gone, elapsed, now_ms)) if gone else changed
+
+
+def _holding(playback: Playback, hold: Hold, position: float, now_ms: int) -> Playback:
+    return replace(playback, playing=False, hold=hold, position=position, at=now_ms)
+
+
+def _past(playback: Playback, now_ms: int) -> PastPlayback:
+    return PastPlayback(
+        at=now_ms, item=playback.item, playing=playback.wants_to_play, position=playback.position_at(now_ms),
+        rate=playback.rate, live=playback.live, mode=playback.mode, duration=playback.duration,
+    )  # fmt: skip
 
 
 def _edge(command: Command, at_ms: int) -> float:
@@ -159,11 +221,11 @@ def _play(playback: Playback, command: Command, now_ms: int, at: int) -> Playbac
         position = playback.position_at(at)
     if not playback.live and playback.duration is not None and position >= playback.duration - END_SLACK_S:
         position = 0.0
-    return replace(playback, playing=True, position=position, at=at)
+    return replace(playback, playing=True, position=position, at=at, hold=None)
 
 
 def _pause(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
-    return replace(playback, playing=False, position=playback.position_at(now_ms), at=now_ms)
+    return replace(playback, playing=False, position=playback.position_at(now_ms), at=now_ms, hold=None)
 
 
 def _seek(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
@@ -196,7 +258,7 @@ def _select(playback: Playback, command: Command, now_ms: int, at: int) -> Playb
 def _step(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
     if command.target is None:
         return Refusal(ErrorCode.NOT_FOUND, f"There is no {command.action} item.")
-    playing = playback.playing
+    playing = playback.wants_to_play
     return _stand_on(playback, command, command.target, playing=playing, at=at if playing else now_ms)
 
 
@@ -208,9 +270,11 @@ def _mode(playback: Playback, command: Command, now_ms: int, at: int) -> Playbac
 
 
 def _deadline(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
-    ends_at = playback.ends_at()
-    if ends_at is None or now_ms < ends_at - END_SLACK_S * 1000:
-        return Refusal(ErrorCode.CONFLICT, "The item does not end now.")
+    due_at = playback.due_at()
+    if due_at is None or now_ms < due_at - END_SLACK_S * 1000:
+        return Refusal(ErrorCode.CONFLICT, "Neither the item nor a hold ends now.")
+    if playback.hold is not None:
+        return replace(playback, playing=True, at=at, hold=None)
     if command.target is None:
         assert playback.duration is not None
         return replace(playback, playing=False, position=playback.duration, at=now_ms)
@@ -220,11 +284,46 @@ def _deadline(playback: Playback, command: Command, now_ms: int, at: int) -> Pla
 def _reconcile(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
     if playback.item is not None and command.target is None:
         return replace(
-            playback, item=None, playing=False, position=0.0, at=now_ms, live=False, duration=None, played=()
-        )
+            playback, item=None, playing=False, position=0.0, at=now_ms, live=False, duration=None, played=(),
+            hold=None,
+        )  # fmt: skip
     if command.target is not None and not playback.live and command.target.duration != playback.duration:
         return replace(playback, duration=command.target.duration)
     return Refusal(ErrorCode.CONFLICT, "The playback fits its playlist.")
+
+
+def _buffering(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    nothing = Refusal(ErrorCode.CONFLICT, "There is nobody else to wait for.")
+    if command.watch is None or playback.live or not playback.wants_to_play:
+        return nothing
+    if playback.hold is None:
+        hold = waiting.begun(command.watch, playback.debts, now_ms)
+        if hold is None:
+            return nothing
+        return _holding(playback, hold, playback.position_at(now_ms), now_ms)
+    hold = waiting.continued(playback.hold, command.watch, playback.debts, now_ms)
+    if hold is None:
+        return replace(playback, playing=True, at=at, hold=None)
+    return nothing if hold == playback.hold else replace(playback, hold=hold)
+
+
+def _undo(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
+    past = command.past
+    if past is None or (past.item is not None and command.target is None):
+        return Refusal(ErrorCode.CONFLICT, "There is nothing to undo.")
+    start = at if past.playing else now_ms
+    position = past.position
+    if past.live:
+        # What played on stays as far behind the edge as it was; nothing leaves what can be rewound to.
+        edge = _edge(command, start)
+        played_on = (start - past.at) / 1000 if past.playing else 0.0
+        position = min(max(position + played_on, edge - DVR_WINDOW_S), edge)
+    back = replace(
+        playback, item=past.item, playing=past.playing, rate=past.rate, at=start, live=past.live,
+        mode=past.mode, played=command.played, hold=None, history=command.history,
+        duration=command.target.duration if command.target is not None and not past.live else None,
+    )  # fmt: skip
+    return replace(back, position=back._within(position))
 
 
 def _stand_on(playback: Playback, command: Command, target: Target, *, playing: bool, at: int) -> Playback:
@@ -238,6 +337,7 @@ def _stand_on(playback: Playback, command: Command, target: Target, *, playing: 
         live=target.live,
         duration=None if target.live else target.duration,
         played=command.played,
+        hold=None,
     )
 
 
@@ -265,6 +365,8 @@ TRANSITIONS: Final[dict[PlaybackAction, Rule]] = {
     PlaybackAction.NEXT:      Rule(False,   (),             _step),
     PlaybackAction.PREVIOUS:  Rule(False,   (),             _step),
     PlaybackAction.MODE:      Rule(False,   ("mode",),      _mode),
+    PlaybackAction.UNDO:      Rule(False,   (),             _undo),
     PlaybackAction.DEADLINE:  Rule(True,    ("revision",),  _deadline),
     PlaybackAction.RECONCILE: Rule(False,   (),             _reconcile),
+    PlaybackAction.BUFFERING: Rule(True,    (),             _buffering),
 }  # fmt: skip

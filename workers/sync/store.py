@@ -7,17 +7,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from bus_schemas.messages.room import PlaybackChanged, PlaybackRequested
+from nats.errors import Error as NatsError
+from pydantic import ValidationError
+
+from bus_schemas.messages.room import PlaybackChanged, PlaybackRequested, Presence
 from bus_schemas.messages.shapes import ItemKind, RoomSettings
-from bus_schemas.streams import ROOM_COMMANDS, ROOMS
+from bus_schemas.streams import PRESENCE, ROOM_COMMANDS, ROOMS
 from bus_schemas.subjects import ROOM_COMMAND, ROOM_SCHEDULE
+from runtime import direct
 from runtime.bus import Bus
 from runtime.emit import headers_for
 from runtime.kv import Bucket
+from runtime.logs import get_logger
 from runtime.postgres import Pool
 from runtime.sql import queries
 from workers.sync.autoplay import Entry
 
+log = get_logger("sync.store")
+
+PRESENCE_S: Final = 1.0
+"""A room is not kept waiting for word of whom it might wait for."""
+PLAYS_KEPT: Final = 200
+"""Items of a room's history."""
 SCHEDULE: Final = "Nats-Schedule"
 SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
 
@@ -57,6 +68,16 @@ class Playlists(Protocol):
 
     async def has_room(self, room: str) -> bool:
         """Whether the room is there at all."""
+
+    async def note_play(self, change: PlaybackChanged) -> None:
+        """The room came to this item: keep it in the room's history, once."""
+
+
+class Presences(Protocol):
+    """Who is in a room and how he does, as the gateways write it."""
+
+    async def of(self, room: str) -> list[Presence]:
+        """All entries of a room; none where they cannot be read in time: nobody is waited for then."""
 
 
 class Deadlines(Protocol):
@@ -120,9 +141,42 @@ class PostgresPlaylists:
         """By its row."""
         return bool(await self._pool.fetchval(self._sql["has_room"], room))
 
+    async def note_play(self, change: PlaybackChanged) -> None:
+        """With the title it had then; the oldest beyond what is kept go. An item that is gone leaves nothing."""
+        by, state = change.by, change.state
+        name = by.username if by else None
+        await self._pool.execute(
+            self._sql["note_play"], change.room, state.item, change.at, state.revision, by and by.id, name
+        )
+        await self._pool.execute(self._sql["forget_plays"], change.room, PLAYS_KEPT)
+
 
 def _entry(id_: str, parent: str | None, position: int, duration: float | None, kind: str) -> Entry:
-    return Entry(id_, parent, position, duration, live=kind == ItemKind.LIVE)
+    return Entry(id_, parent, position, duration, live=kind == ItemKind.LIVE, folder=kind == ItemKind.FOLDER)
+
+
+class BucketPresences:
+    """`Presences` in the bucket `PRESENCE`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def of(self, room: str) -> list[Presence]:
+        """One request, whatever the number of gateways."""
+        pattern = f"$KV.{PRESENCE.name}.{room}.*"
+        try:
+            stored = await direct.last_of_each(self._bus, PRESENCE.stream, pattern, deadline_s=PRESENCE_S)
+        except (NatsError, TimeoutError, OSError) as exc:
+            log.warning("presence not read", room=room, error=repr(exc))
+            return []
+        found = []
+        for message in stored:
+            if message.data:
+                try:
+                    found.append(Presence.model_validate_json(message.data))
+                except ValidationError as exc:
+                    log.error("presence that cannot be read", subject=message.subject, error=str(exc)[:300])
+        return found
 
 
 class ScheduledDeadlines:

@@ -18,7 +18,7 @@ from runtime.metrics import Metrics
 from runtime.settings import SyncSettings
 from workers.sync.commands import Commands
 from workers.sync.playback import Lead
-from workers.sync.store import BucketRooms, PostgresPlaylists, ScheduledDeadlines
+from workers.sync.store import BucketPresences, BucketRooms, PostgresPlaylists, ScheduledDeadlines
 
 
 def make_broker(bus: Bus, metrics: Metrics, commands: Commands, settings: SyncSettings) -> BusBroker:
@@ -39,6 +39,7 @@ async def app(ctx: Context) -> AsyncIterator[None]:
             BucketRooms(ctx.bus),
             PostgresPlaylists(pool),
             ScheduledDeadlines(ctx.bus),
+            BucketPresences(ctx.bus),
             partial(answer, ctx.bus),
             ctx.metrics,
             Lead(settings.lead_min_ms, settings.lead_max_ms),
