@@ -71,6 +71,7 @@ class _Told:
     refused: int = 0
     sent: int = 0
     dropped: int = 0
+    other_tracks: int = 0
 
 
 class Publication:
@@ -276,6 +277,7 @@ class Publication:
             packer.refused,
             self._delivery.sent,
             self._delivery.dropped,
+            packer.other_tracks,
         )
 
     def _count(self) -> None:
@@ -288,6 +290,9 @@ class Publication:
             metrics.counter("matinee_ingest_refused_total").labels("too_large").inc(
                 total.refused - told.refused
             )
+        if total.other_tracks > told.other_tracks:
+            counter = metrics.counter("matinee_ingest_refused_total").labels("other_track")
+            counter.inc(total.other_tracks - told.other_tracks)
         if total.repairs > told.repairs:
             for kind, count in self._timeline.repairs.items():
                 counter = metrics.counter("matinee_ingest_repairs_total").labels(kind.value)
