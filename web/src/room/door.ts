@@ -33,7 +33,7 @@ export function putOut(reason: string): Out {
       return {
         step: "out",
         title: "You were removed from the room",
-        detail: "Somebody who runs this room has put you out. You may ask to be let in again.",
+        detail: "Somebody who runs this room has put you out. You are no member of it any more.",
         again: "Go back in",
       };
     case "banned":

@@ -177,11 +177,11 @@ function PasswordChoice({
         {form.password === "keep" ? (
           <>
             <button type="button" class="small" onClick={() => edit({ password: "set" })}>
-              {locked ? "Change it" : "Set one"}
+              {locked ? "Change" : "Set one"}
             </button>
             {locked && (
               <button type="button" class="small" onClick={() => edit({ password: "remove" })}>
-                Remove it
+                Remove
               </button>
             )}
           </>

@@ -115,7 +115,7 @@ export function StreamDialog({
             {problem}
           </p>
         )}
-        <div class="row">
+        <div class="pairs">
           <button type="button" disabled={busy} onClick={() => setAsked("rotate")}>
             <Icon name="sync" size={16} /> New key
           </button>
@@ -130,16 +130,15 @@ export function StreamDialog({
               })
             }
           >
-            <Icon name="close" size={16} /> Stop it
+            <Icon name="stop" size={16} /> Stop it
           </button>
-          <span class="spacer" />
-          <button type="button" class="quiet danger-text" disabled={busy} onClick={() => setAsked("delete")}>
-            Delete…
+          <a class="button" href={`/s/${stream}`} target="_blank" rel="noopener">
+            <Icon name="film" size={16} /> Its own page
+          </a>
+          <button type="button" class="danger-text" disabled={busy} onClick={() => setAsked("delete")}>
+            <Icon name="trash" size={16} /> Delete…
           </button>
         </div>
-        <a class="button" href={`/s/${stream}`} target="_blank" rel="noopener">
-          <Icon name="film" size={16} /> Its own page
-        </a>
       </div>
     </Dialog>
   );
