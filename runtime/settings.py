@@ -149,6 +149,12 @@ class IngestSettings(Section):
     """Address to listen on."""
     rtmp_port: Port = 1935
     """RTMP port, shared by all ingest workers of a host (SO_REUSEPORT)."""
+    rtmps_port: Port = 1936
+    """RTMPS port, shared likewise; listened on only where a certificate is set."""
+    tls_certificate: str = ""
+    """PEM file with the certificate and its chain; read again when it changes."""
+    tls_key: str = ""
+    """PEM file with its key; empty: in the certificate's file."""
     max_connections: int = Field(default=1_000, ge=1)
     """Open connections per worker; one more is closed at once."""
     handshake_timeout_s: float = Field(default=5, gt=0)

@@ -181,3 +181,5 @@ class PublisherClaim(BusMessage):
     """Start of the publish session."""
     takeovers: tuple[EpochMs, ...] = ()
     """When the stream was taken over lately, oldest first: what the takeover limit counts."""
+    leaving: bool = False
+    """His worker drains and asked him to connect again: whoever has the key may follow, uncounted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from workers.ingest.rtmp.capabilities import CapsEx
 from workers.ingest.rtmp.connection import Connection
 
 
@@ -16,6 +17,8 @@ class Link(Protocol):
     """Host of the peer."""
     secure: bool
     encoder: str
+    caps: CapsEx
+    """What the peer can of enhanced RTMP."""
     connection: Connection
 
     @property
@@ -30,6 +33,9 @@ class Link(Protocol):
 
     def unsent(self) -> int:
         """Bytes written that the socket did not take yet."""
+
+    def silent_s(self) -> float:
+        """How long nothing came from the peer; 0 while we do not read."""
 
     def close(self, why: str, reason: str) -> None:
         """Say no more, read no more, and be gone within a second; `why` is logged, `reason` counted."""

@@ -59,7 +59,13 @@ class Publisher:
         self._overdue: asyncio.TimerHandle | None = None
         self._attempt: PublishAttempt | None = None
         self._began = 0.0
+        self._leaving = False
         self.publication: Publication | None = None
+
+    @property
+    def silent_ms(self) -> int:
+        """How long nothing came from the peer."""
+        return int(self._link.silent_s() * 1_000)
 
     def ask(self, request: PublishRequested) -> None:
         """The peer wants to publish."""
@@ -121,8 +127,18 @@ class Publisher:
         sentence = f"over the {most_s} s that a publish of this stream may last"
         self.stop("NetStream.Publish.Rejected", sentence, "duration", StopReason.LIMIT)
 
+    async def leave(self) -> None:
+        """The peer was asked to connect again: let him take the stream along."""
+        self._leaving = True
+        if self.publication is not None:
+            await self._around.registry.leave(self.publication.claim)
+
     def replaced(self) -> None:
         """Somebody else publishes the stream now: say so, and close."""
+        if self._leaving:
+            self.finish(StopReason.REPLACED)
+            self._link.close("moved to another worker", "moved")
+            return
         sentence = "taken over by another publisher with the same key"
         self.stop("NetStream.Publish.BadName", sentence, "replaced", StopReason.REPLACED)
 

@@ -9,8 +9,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from bus_schemas.messages.live import PublisherClaim, StreamKey
+from bus_schemas.messages.live import PublisherClaim, PublisherHeard, StreamControl, StreamKey
 from bus_schemas.streams import PUBLISHERS, STREAM_KEYS
+from bus_schemas.subjects import LIVE_CONTROL
 from runtime.bus import Bus
 from runtime.kv import Bucket, Entry
 from runtime.logs import get_logger
@@ -18,6 +19,10 @@ from runtime.logs import get_logger
 log = get_logger("registry")
 
 TAKEOVER_WINDOW_MS: Final = 30_000
+FROZEN_MS: Final = 3_000
+"""A publisher of whom nothing came for so long does not hold his name; a live one sends 20 times a second."""
+PROBE_S: Final = 0.5
+"""A worker that does not say so soon when it heard of its publisher is taken for dead."""
 _ATTEMPTS: Final = 8
 """Compare-and-set attempts; each failure means that another publisher succeeded in that moment."""
 
@@ -71,6 +76,7 @@ class Registry:
     """Look-ups and claims of one process."""
 
     def __init__(self, bus: Bus, node: str, takeover_limit: int, now_ms: Callable[[], int]) -> None:
+        self._bus = bus
         self._keys = Bucket(bus.js, STREAM_KEYS)
         self._publishers = Bucket(bus.js, PUBLISHERS)
         self._node = node
@@ -93,6 +99,9 @@ class Registry:
     async def claim(self, key: StreamKey, who: Claimant, least_epoch: int) -> Claim:
         """Hold the stream, taking it over where its key allows; raises `PublishRefusedError`.
 
+        A key that refuses, and the limit of takeovers, protect a publisher who still sends: one who is frozen
+        or was asked to go elsewhere, and one whose worker is dead, gives way uncounted.
+
         The epoch is the time of the claim, or `least_epoch` or one more than that of the publisher
         before, whichever is greatest.
         """
@@ -103,14 +112,7 @@ class Registry:
             takeovers: tuple[int, ...] = ()
             epoch = max(now, least_epoch)
             if before is not None:
-                if key.on_conflict == "refuse":
-                    raise PublishRefusedError(
-                        "NetStream.Publish.BadName", "somebody publishes already", "busy"
-                    )
-                if not may_take_over(before.takeovers, now, self._takeover_limit):
-                    sentence = "too many takeovers of this stream: wait 30 s, and stop the other encoder"
-                    raise PublishRefusedError("NetStream.Publish.BadName", sentence, "takeovers")
-                takeovers = (*before.takeovers[-self._takeover_limit :], now)
+                takeovers = await self._takeovers_after(before, key, now)
                 epoch = max(epoch, before.epoch + 1)
             value = PublisherClaim(
                 stream=key.stream,
@@ -131,6 +133,37 @@ class Registry:
             if revision is not None:
                 return Claim(value, revision)
         raise PublishRefusedError("NetStream.Publish.BadName", "others publish at this moment", "busy")
+
+    async def _takeovers_after(self, before: PublisherClaim, key: StreamKey, now: int) -> tuple[int, ...]:
+        """The takeovers to remember after this one; raises `PublishRefusedError` where it may not be."""
+        if before.leaving:
+            return before.takeovers
+        allowed = may_take_over(before.takeovers, now, self._takeover_limit)
+        if key.on_conflict == "takeover" and allowed:
+            return (*before.takeovers[-self._takeover_limit :], now)
+        if await self._is_frozen(key.stream):
+            return before.takeovers
+        if key.on_conflict == "refuse":
+            raise PublishRefusedError("NetStream.Publish.BadName", "somebody publishes already", "busy")
+        sentence = "too many takeovers of this stream: wait 30 s, and stop the other encoder"
+        raise PublishRefusedError("NetStream.Publish.BadName", sentence, "takeovers")
+
+    async def _is_frozen(self, stream: str) -> bool:
+        """Ask the holder's worker when it heard of its publisher; no answer means that it is dead."""
+        probe = StreamControl(stream=stream, action="probe").model_dump_json().encode()
+        try:
+            reply = await self._bus.nc.request(LIVE_CONTROL.at(stream=stream), probe, timeout=PROBE_S)
+            return PublisherHeard.model_validate_json(reply.data).silent_ms >= FROZEN_MS
+        except TimeoutError:
+            return True
+        except ValidationError as error:
+            log.error("the answer to a probe does not parse", stream=stream, error=str(error))
+            return False
+
+    async def leave(self, claim: Claim) -> None:
+        """Let whoever has the key follow, while this publisher is still served."""
+        claim.value = claim.value.model_copy(update={"leaving": True})
+        await self.renew(claim)
 
     async def renew(self, claim: Claim) -> bool:
         """Keep holding the stream; False when somebody else does now."""

@@ -10,9 +10,11 @@ from typing import Any, Final, cast
 from bus_schemas.messages.live import StopReason
 from runtime.logs import get_logger
 from runtime.settings import IngestSettings
+from workers.ingest.delivery import BUS_FAULTS
 from workers.ingest.player import Player, PlayerSurroundings
 from workers.ingest.publication import Surroundings
 from workers.ingest.publisher import Publisher, PublisherRules
+from workers.ingest.rtmp.capabilities import CapsEx
 from workers.ingest.rtmp.connection import Connection
 from workers.ingest.rtmp.errors import RemoteProtocolError
 from workers.ingest.rtmp.events import (
@@ -80,9 +82,20 @@ class Connections:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def drain(self) -> None:
-        """Close all connections without ending their streams: encoders come back to another worker."""
+    async def drain(self, reconnect_s: float) -> None:
+        """Close all connections without ending their streams: encoders come back to another worker.
+
+        Those that can are asked to, and served for up to `reconnect_s` until they have.
+        """
         self.draining = True
+        moving = [link for link in self.open if CapsEx.RECONNECT in link.caps and not link.closing]
+        if moving:
+            for link in set(self.open) - set(moving):
+                link.close("server stops", "drained")
+            for link in moving:
+                await link.move_on()
+            waits = [self.around.tasks.spawn(f"moving:{link.id}", link.left()) for link in moving]
+            await asyncio.wait(waits, timeout=reconnect_s)
         for link in list(self.open):
             link.close("server stops", "drained")
         await asyncio.gather(*(link.left() for link in list(self.open)))
@@ -112,6 +125,7 @@ class RtmpProtocol(asyncio.Protocol):
         self.address = ""
         self.secure = False
         self.encoder = ""
+        self.caps = CapsEx.NONE
         self.connection = Connection(nonce=os.urandom(32))
         self.publisher = Publisher(self, self._around, connections.rules)
         self.player = Player(self, connections.players)
@@ -205,6 +219,10 @@ class RtmpProtocol(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(data)
 
+    def silent_s(self) -> float:
+        """How long nothing came from the peer; 0 while we do not read."""
+        return 0.0 if self._paused else self._loop.time() - self._heard
+
     def unsent(self) -> int:
         """Bytes written that the socket did not take yet."""
         return self._transport.get_write_buffer_size()
@@ -243,6 +261,15 @@ class RtmpProtocol(asyncio.Protocol):
         self._waiting_since = self._loop.time()
         self._connections.count()
 
+    async def move_on(self) -> None:
+        """Ask the peer to connect again, and go on serving it until it does."""
+        try:
+            await self.publisher.leave()
+        except BUS_FAULTS as error:
+            log.warning("a stream is not marked as leaving", stream=self._stream, error=repr(error))
+        self.connection.ask_to_reconnect("this server stops: connect again")
+        self.write()
+
     async def left(self) -> None:
         """Wait until the connection is gone and its publication is settled."""
         await self._gone.wait()
@@ -265,7 +292,7 @@ class RtmpProtocol(asyncio.Protocol):
             elif isinstance(event, PlayStopped):
                 self.player.stop()
             elif isinstance(event, Connected):
-                self.encoder = event.encoder
+                self.encoder, self.caps = event.encoder, event.caps
 
     async def _leave(self) -> None:
         try:

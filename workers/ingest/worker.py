@@ -10,7 +10,7 @@ from typing import Final
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from bus_schemas.messages.live import StreamControl, StreamLimits
+from bus_schemas.messages.live import PublisherHeard, StreamControl, StreamLimits
 from bus_schemas.streams import PUBLISHERS
 from bus_schemas.subjects import LIVE_CONTROL
 from runtime.clock import now_ms
@@ -25,11 +25,14 @@ from workers.ingest.publication import Surroundings
 from workers.ingest.publish_hooks import PublishHooks
 from workers.ingest.registry import Registry
 from workers.ingest.server import Connections
+from workers.ingest.tls import HANDSHAKE_S, Certificate
 
 log = get_logger("ingest")
 
 SERIES: Final = ("matinee_stream_bitrate_bps", "matinee_stream_fps", "matinee_stream_gaps")
 SHOW_S: Final = 1.0
+RECONNECT_S: Final = 3.0
+"""How long a stopping worker serves those whom it asked to connect again."""
 
 
 @asynccontextmanager
@@ -61,7 +64,10 @@ async def make_app(context: Context) -> AsyncIterator[None]:
             log.warning("an order does not parse", subject=message.subject, error=str(error))
             return
         publisher = connections.by_stream(order.stream)
-        if publisher is not None and order.action == "limit":
+        if publisher is not None and order.action == "probe":
+            heard = PublisherHeard(stream=order.stream, silent_ms=publisher.silent_ms)
+            await message.respond(heard.model_dump_json().encode())
+        elif publisher is not None and order.action == "limit":
             publisher.limit(order.limits or StreamLimits())
         elif publisher is not None and order.action == "kick":
             log.info("kicked", stream=order.stream, reason=order.reason)
@@ -86,18 +92,40 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     await bus.nc.subscribe(LIVE_CONTROL.pattern, cb=on_control)
     await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)
     bus.on_reconnect.append(on_reconnect)
-    server = await asyncio.get_running_loop().create_server(
-        connections, settings.host, settings.rtmp_port, reuse_port=True
-    )
-    host, port = server.sockets[0].getsockname()[:2]
-    context.addresses["rtmp"] = f"{host}:{port}"
+    servers = await _listen(context, connections)
     try:
         yield
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         broadcasts.stop()
-        await connections.drain()
+        await connections.drain(min(RECONNECT_S, context.settings.drain_s / 2))
         await hooks.close()
+
+
+async def _listen(context: Context, connections: Connections) -> list[asyncio.Server]:
+    """The RTMP port and, where there is a certificate, the RTMPS port; both shared (SO_REUSEPORT)."""
+    loop, settings = asyncio.get_running_loop(), context.settings.ingest
+    servers = [
+        await loop.create_server(connections, settings.host, settings.rtmp_port, reuse_port=True),
+    ]
+    if settings.tls_certificate:
+        certificate = Certificate(settings.tls_certificate, settings.tls_key)
+        context.tasks.spawn("certificate", certificate.follow())
+        servers.append(
+            await loop.create_server(
+                connections,
+                settings.host,
+                settings.rtmps_port,
+                reuse_port=True,
+                ssl=certificate.context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )
+        )
+    for name, server in zip(("rtmp", "rtmps"), servers, strict=False):
+        host, port = server.sockets[0].getsockname()[:2]
+        context.addresses[name] = f"{host}:{port}"
+    return servers
 
 
 async def _show_series(connections: Connections, series: StreamSeries) -> None:
