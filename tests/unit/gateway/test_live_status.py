@@ -41,3 +41,13 @@ def test_what_changes_nothing_for_a_room_is_not_said(
 ) -> None:
     """A takeover goes on, a stream outside rooms has no members, figures are no news."""
     assert status_change(LiveEvent(event)) is None
+
+
+def test_a_stream_put_in_anothers_place_is_told_to_its_own_room() -> None:
+    """The event of a renamed publish names no room; the database does."""
+    event = LiveEvent(StreamStarted(stream="s2", epoch=7, at=1, node="n1"))
+
+    told = status_change(event, "r2")
+
+    assert told is not None
+    assert (told.room, told.stream) == ("r2", "s2")
