@@ -15,6 +15,7 @@ _FULL_BOX: Final = b"\x01\0\0\0"
 _FRAME_MARKER: Final = 2
 _SYNC_CODE: Final = 0x498342
 _SRGB: Final = 7
+_FULL_CHROMA: Final = 3
 _DEFAULT_COLOUR: Final = (1, 1, 1)
 _UNSPECIFIED: Final = (2, 2, 2)
 # Level, and the greatest luma picture size and longest side it allows (VP9 levels, Annex A).
@@ -94,7 +95,11 @@ def parse_config(record: bytes) -> Vp9Config:
     depth, subsampling = packed >> 4, packed >> 1 & 7
     if depth not in (8, 10, 12) or subsampling > 3:
         raise Vp9Error(f"samples of {depth} bits, subsampling {subsampling}")
-    return Vp9Config(profile, level, depth, subsampling, bool(packed & 1), (record[3], record[4], record[5]))
+    matrix = record[5]
+    if not matrix and subsampling != _FULL_CHROMA:
+        # RGB needs all its chroma; some muxers write it where they do not know, and players refuse that.
+        matrix = _UNSPECIFIED[2]
+    return Vp9Config(profile, level, depth, subsampling, bool(packed & 1), (record[3], record[4], matrix))
 
 
 def parse_key_frame(frame: bytes | memoryview) -> KeyFrame:

@@ -98,6 +98,8 @@ def test_a_vp9_key_frame_tells_its_size_and_its_record() -> None:
     assert (key.width, key.height) == (322, 182)
     assert key.config().codec == vp9.parse_config(record).codec
     assert vp9.parse_config(key.config().record()) == key.config()
+    # RGB without all its chroma is what a muxer writes that does not know.
+    assert vp9.parse_config(bytes((0, 11, 0x82, 2, 2, 0, 0, 0))).codec == "vp09.00.11.08"
     # With the version and flags of its box, or without.
     assert vp9.parse_config(record) == vp9.parse_config(record[4:])
 
