@@ -2,8 +2,8 @@
 
 Audio and video come from one clock, so both are mapped onto the stream's timeline by one offset.
 When a track's time leaps in a way that the wall clock does not explain, or steps back, a new
-offset is made there; the other track goes on with the old one until it leaps itself, and then
-takes over the new one: the two stay aligned as the encoder aligned them.
+offset is made there, so that the track goes on where it was; the other track keeps the old one until
+it leaps itself, and then takes over the new one: the two stay aligned as the encoder aligned them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from workers.ingest.rtmp.events import MediaKind
 
 MAX_STEP_MS: Final = 1_000
 """A step forward greater than this, and than the time that really passed, is a jump."""
-BACK_TOLERANCE_MS: Final = 100
+BESIDE_STEP_MS: Final = 250
+"""The same where another track runs alongside: it shows how late it is."""
+BACK_TOLERANCE_MS: Final = 50
 """A track may step back so far by an encoder's rounding; it is held. Further back is a restart."""
 MAX_LAG_MS: Final = 3_000
-"""How far behind the other track a track may begin."""
+"""How far from the other track a track may begin."""
 MAX_GAP_MS: Final = 60_000
 """The longest silence that is kept on the timeline when the clock restarts after it."""
 _LONGEST_FRAME_MS: Final = 200
+_SILENCE_MS: Final = 500
+"""A track that was silent for longer than this goes on by the wall clock, else by its own step."""
+_ALIVE_MS: Final = 1_000
 _WRAPS: Final = (31, 24)
 """Encoders that keep 31 bits, and those that forget the extended timestamp."""
 
@@ -37,12 +42,13 @@ class Repair(StrEnum):
 
 
 class _Track:
-    __slots__ = ("last", "offset", "raw", "step")
+    __slots__ = ("heard", "last", "offset", "raw", "step")
 
-    def __init__(self, raw: int, last: int, offset: int) -> None:
+    def __init__(self, raw: int, last: int, offset: int, heard: float) -> None:
         self.raw = raw
         self.last = last
         self.offset = offset
+        self.heard = heard
         self.step = 1
 
 
@@ -75,12 +81,12 @@ class TimestampRepair:
         self._now = now_ms
         if not self._tracks:
             self._offset = self._start - raw
-            self._tracks[kind] = _Track(raw, self._start, self._offset)
+            self._tracks[kind] = _Track(raw, self._start, self._offset, now_ms)
             return self._start
         track = self._tracks.get(kind)
         if track is None:
             dts = self._place(None, raw, elapsed)
-            self._tracks[kind] = _Track(raw, dts, self._offset)
+            self._tracks[kind] = _Track(raw, dts, self._offset, now_ms)
         else:
             dts = self._place(track, raw, elapsed)
             if dts <= track.last:
@@ -90,16 +96,19 @@ class TimestampRepair:
                 track.step = dts - track.last
             if raw < track.raw and _signed(raw - track.raw, 32) > 0:
                 self.repairs[Repair.WRAP] += 1
-            track.raw, track.last = raw, dts
+            track.raw, track.last, track.heard = raw, dts, self._now
         self._newest = max(self._newest, dts)
         return dts
 
     def _place(self, track: _Track | None, raw: int, elapsed: float) -> int:
         offset = self._offset if track is None else track.offset
         dts = self._fit(track, raw, offset, 32, elapsed)
-        if dts is None and offset != self._offset:
-            offset = self._offset
-            dts = self._fit(track, raw, offset, 32, elapsed)
+        if track is not None and offset != self._offset:
+            # The other track has leapt: this one follows as soon as that continues it better.
+            follows = self._fit(track, raw, self._offset, 32, elapsed)
+            due = track.last + track.step
+            if follows is not None and (dts is None or abs(follows - due) < abs(dts - due)):
+                dts, offset = follows, self._offset
         for bits in _WRAPS:
             if dts is None and raw < 1 << bits:
                 dts = self._fit(track, raw, offset, bits, elapsed)
@@ -109,22 +118,35 @@ class TimestampRepair:
         if dts is None:
             ahead = _signed(raw + offset - self._newest, 32) > 0
             self.repairs[Repair.JUMP if ahead else Repair.RESTART] += 1
-            dts = self._newest + int(min(elapsed, MAX_GAP_MS))
-            if track is not None:
-                dts = max(dts, track.last + track.step)
+            dts = self._go_on(track, elapsed)
             self._offset = offset = dts - raw
         if track is not None:
             track.offset = offset
         return max(dts, self._start)
 
+    def _go_on(self, track: _Track | None, elapsed: float) -> int:
+        """Where a message belongs whose own time means nothing: behind the one before it on its track."""
+        if track is None:
+            return self._newest + int(min(elapsed, MAX_GAP_MS))
+        silent = self._now - track.heard
+        return track.last + (int(min(silent, MAX_GAP_MS)) if silent > _SILENCE_MS else track.step)
+
     def _fit(self, track: _Track | None, raw: int, offset: int, bits: int, elapsed: float) -> int | None:
         """The DTS by this offset, counted modulo 2**bits; None where it would be a leap."""
         ahead = _signed(raw + offset - self._newest, bits)
         dts = self._newest + ahead
-        if ahead > MAX_STEP_MS + elapsed:
+        if track is None:
+            return dts if -MAX_LAG_MS <= ahead <= MAX_LAG_MS + elapsed else None
+        if ahead > BESIDE_STEP_MS + elapsed and ahead > self._longest_step(track) + elapsed:
             return None
-        earliest = self._newest - MAX_LAG_MS if track is None else track.last - BACK_TOLERANCE_MS
-        return dts if dts >= earliest else None
+        return dts if dts >= track.last - BACK_TOLERANCE_MS else None
+
+    def _longest_step(self, track: _Track) -> int:
+        """What a track may step ahead of all others at once."""
+        for other in self._tracks.values():
+            if other is not track and self._newest - other.last < _ALIVE_MS:
+                return max(BESIDE_STEP_MS, 4 * track.step)
+        return MAX_STEP_MS
 
 
 class ProgramClock:

@@ -1,11 +1,14 @@
 """Timestamps are repaired once: rising, absolute, audio and video aligned."""
 
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.ingest.rtmp.events import MediaKind
-from workers.ingest.timestamps import MAX_STEP_MS, ProgramClock, Repair, TimestampRepair
+from workers.ingest.timestamps import MAX_LAG_MS, ProgramClock, Repair, TimestampRepair
 
 A, V = MediaKind.AUDIO, MediaKind.VIDEO
 
@@ -123,21 +126,144 @@ def test_nothing_comes_before_the_beginning() -> None:
     assert run(TimestampRepair(1_000), [(V, 80, 0), (A, 0, 1), (A, 23, 2)]) == [1_000, 1_000, 1_001]
 
 
+Fault = Callable[[MediaKind, int], int]
+"""What an encoder stamps on a message of this track whose true time is this, ms; modulo 2**32."""
+
+
+def source(seconds: int, audio_late: int) -> list[tuple[MediaKind, int, int]]:
+    """(track, true time, arrival) of 25 pictures and 43 AAC frames a second, audio `audio_late` ms behind."""
+    video = [(V, 40 * n, 40 * n) for n in range(25 * seconds)]
+    audio = [(A, n * 1024 * 10 // 441, n * 1024 * 10 // 441 + audio_late) for n in range(43 * seconds)]
+    return sorted(video + audio, key=lambda message: (message[2], message[0]))
+
+
+def skews(seconds: int, audio_late: int, fault: Fault) -> tuple[int, int, Counter[Repair]]:
+    """Greatest distance of audio and video from each other, ms; steps that did not rise; and the repairs."""
+    timeline = TimestampRepair()
+    moved: dict[MediaKind, list[tuple[int, int]]] = {A: [], V: []}
+    last = {A: -1, V: -1}
+    fell = 0
+    for kind, true, arrival in source(seconds, audio_late):
+        dts = timeline.repair(kind, fault(kind, true) & 0xFFFFFFFF, arrival)
+        fell += dts <= last[kind]
+        last[kind] = dts
+        moved[kind].append((true, dts - true))
+    worst = 0
+    for true, by in moved[A]:
+        beside = [video_by for video_true, video_by in moved[V] if abs(video_true - true) <= 40]
+        worst = max(worst, min((abs(by - video_by) for video_by in beside), default=0))
+    return worst, fell, timeline.repairs
+
+
+def leap(by: int, at: int = 3_000, only: MediaKind | None = None) -> Fault:
+    """From `at` on all stamps, or those of one track, are `by` off."""
+    return lambda kind, true: 100_000 + true + (by if true >= at and only in (None, kind) else 0)
+
+
+@pytest.mark.parametrize("audio_late", [0, 15, 300], ids=["in step", "15 ms late", "300 ms late"])
+@pytest.mark.parametrize(
+    ("fault", "repairs"),
+    [
+        (leap(0), {}),
+        (leap(200), {}),
+        (leap(950), {Repair.JUMP: 1}),
+        (leap(1_500), {Repair.JUMP: 1}),
+        (leap(5_000), {Repair.JUMP: 1}),
+        (leap(3_600_000), {Repair.JUMP: 1}),
+        (leap(-300), {Repair.RESTART: 1}),
+        (leap(-5_000), {Repair.RESTART: 1}),
+        (lambda _, true: true if true < 3_000 else true - 3_000, {Repair.RESTART: 1}),
+        (lambda _, true: ((1 << 24) - 3_000 + true) % (1 << 24), {Repair.WRAP: 1}),
+        (lambda _, true: ((1 << 31) - 3_000 + true) % (1 << 31), {Repair.WRAP: 1}),
+        (lambda _, true: (1 << 32) - 3_000 + true, {Repair.WRAP: 2}),
+        (lambda k, true: 9 + true + (5_000 if true >= (3_000 if k is V else 3_500) else 0), {Repair.JUMP: 1}),
+        (leap(5_000, only=A), {Repair.JUMP: 1}),
+        (leap(5_000, only=V), {Repair.JUMP: 1}),
+        (leap(-5_000, only=A), {Repair.RESTART: 1}),
+        (leap(-300, only=V), {Repair.RESTART: 1}),
+        (leap(-40), None),
+        (lambda _, true: 100_000 + true + true * 7_919 % 31 - 15, None),
+    ],
+    ids=[
+        "clean", "200 ms ahead", "950 ms ahead", "1.5 s ahead", "5 s ahead", "an hour ahead", "300 ms back", "5 s back",
+        "back to 0", "24 bits", "31 bits", "32 bits", "audio leaps later", "audio alone ahead", "video alone ahead",
+        "audio alone back", "video alone back", "40 ms back", "jitter of 15 ms",
+    ],
+)  # fmt: skip
+def test_audio_and_video_stay_together_and_rise(
+    fault: Fault, repairs: dict[Repair, int] | None, audio_late: int
+) -> None:
+    """Within 50 ms over every fault, each track strictly rising, and the fault counted once."""
+    worst, fell, counted = skews(6, audio_late, fault)
+
+    assert worst <= 50
+    assert fell == 0
+    if repairs is not None:
+        assert counted == repairs
+
+
+def test_a_jump_of_one_track_is_seen_by_the_other() -> None:
+    """Audio 700 ms ahead of a video that runs on: no gap in the source, so a fault of audio's clock."""
+    worst, fell, counted = skews(6, 0, leap(700, only=A))
+
+    assert (worst <= 50, fell, counted) == (True, 0, {Repair.JUMP: 1})
+
+
+def test_frames_dropped_by_a_congested_encoder_are_a_gap_of_video_alone() -> None:
+    """OBS drops pictures when its line is slow, and sends what is left in a burst: audio shows that time went on."""
+    timeline = TimestampRepair()
+    audio = [(A, n * 23, 0) for n in range(60)]
+    run(timeline, [(V, 0, 0), *audio])
+
+    assert run(timeline, [(V, 800, 0), (V, 840, 0)]) == [800, 840]
+    assert not timeline.repairs
+
+
+def test_equal_stamps_are_told_apart() -> None:
+    """Two frames at one time, as some encoders bundle them: the second 1 ms later; both counted."""
+    timeline = TimestampRepair()
+
+    assert run(timeline, [(A, 0, 0), (A, 0, 0), (A, 46, 46), (A, 46, 46)]) == [0, 1, 46, 47]
+    assert timeline.repairs == {Repair.BACK_STEP: 2}
+
+
+def test_a_track_that_begins_two_seconds_ahead_or_behind_keeps_its_distance() -> None:
+    """Within 3 s of the other track its own time is believed."""
+    assert run(TimestampRepair(), [(V, 9_000, 0), (A, 11_000, 0), (A, 11_023, 23)]) == [0, 2_000, 2_023]
+    assert run(TimestampRepair(5_000), [(V, 9_000, 0), (V, 12_000, 3_000), (A, 10_000, 3_001)]) == [
+        5_000,
+        8_000,
+        6_000,
+    ]
+
+
+def test_a_track_that_comes_back_takes_its_place() -> None:
+    """Audio ends for a minute while video goes on; its clock began anew: it goes on by the wall clock."""
+    timeline = TimestampRepair()
+    run(timeline, [(kind, raw, raw) for raw in range(0, 400, 40) for kind in (V, A)])
+    run(timeline, [(V, raw, raw) for raw in range(400, 60_000, 40)])
+
+    dts = run(timeline, [(A, 0, 60_010), (V, 60_000, 60_020), (A, 23, 60_033)])
+
+    assert dts == [60_010, 60_000, 60_033]
+    assert timeline.repairs == {Repair.RESTART: 1}
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from([A, V]), st.integers(0, 0xFFFFFFFF), st.integers(0, 5_000)), max_size=60
     )
 )
 def test_whatever_comes_each_track_rises_and_never_runs_away(steps: list[tuple[MediaKind, int, int]]) -> None:
-    """Any timestamps: strictly rising per track, and never further than the limits allow per message."""
+    """Any timestamps: strictly rising per track, and never further than the limits and the clock allow."""
     timeline = TimestampRepair()
-    now, newest, last = 0, 0, {A: -1, V: -1}
+    now, newest, last, heard = 0, 0, {A: -1, V: -1}, {A: 0, V: 0}
     for kind, raw, wait in steps:
         now += wait
         dts = timeline.repair(kind, raw, now)
         assert dts > last[kind]
-        assert dts <= newest + MAX_STEP_MS + wait
-        last[kind], newest = dts, max(newest, dts)
+        assert dts <= newest + MAX_LAG_MS + wait + (now - heard[kind])
+        last[kind], newest, heard[kind] = dts, max(newest, dts), now
 
 
 def test_program_time_is_anchored_once_and_slewed_gently() -> None:
