@@ -91,7 +91,12 @@ async def app(ctx: Context) -> AsyncIterator[None]:
     """Connect, listen, and on leaving let everybody go."""
     async with AsyncExitStack() as stack:
         services = await build_services(ctx, stack)
-        runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=ctx.settings.drain_s / 2)
+        runner = web.AppRunner(
+            make_app(services),
+            access_log=None,
+            shutdown_timeout=ctx.settings.drain_s / 2,
+            keepalive_timeout=ctx.settings.gateway.header_s,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await _listen(ctx, runner)

@@ -138,6 +138,10 @@ class GatewaySettings(Section):
     """The RTMP port shown where `public_rtmp_url` is empty."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose forwarded headers count."""
+    header_s: float = Field(default=15.0, gt=0, le=600)
+    """How long a connection may take to send the head of its next request, idle or in pieces, in seconds."""
+    body_s: float = Field(default=20.0, gt=0, le=600)
+    """How long a request's body may take, in seconds."""
     static_dir: str = ""
     """The built browser client; empty: the one beside the code."""
 

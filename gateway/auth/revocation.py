@@ -21,8 +21,15 @@ from runtime.logs import get_logger
 log = get_logger("revocation")
 
 POLL_S: Final = 0.25
+PLAY_LIFE_MS: Final = 12 * 3_600_000
+"""The longest life of a play token: a session begun with one."""
 _SET: Final = "matinee:revoked"
 _VERSION: Final = "matinee:revoked:version"
+
+
+def play_key(stream: str, user: str) -> str:
+    """The name under which one user's play tokens of one stream are revoked."""
+    return f"play:{stream}:{user}"
 
 
 class Revocations:
@@ -38,11 +45,22 @@ class Revocations:
     def __contains__(self, session: str) -> bool:
         return session in self._until
 
+    def revoked_at(self, play: str) -> int | None:
+        """When playing was ended for whom `play_key` names, epoch ms; tokens made later count again."""
+        until = self._until.get(play)
+        return None if until is None else until - PLAY_LIFE_MS
+
     async def revoke(self, *sessions: str) -> None:
         """End these sessions everywhere; raises `Refused` unavailable if Redis did not take it."""
+        await self._revoke(sessions, now_ms() + self._token_life_ms)
+
+    async def revoke_play(self, user: str, streams: Sequence[str]) -> None:
+        """End what this user plays of these streams, everywhere; raises like `revoke`."""
+        await self._revoke([play_key(stream, user) for stream in streams], now_ms() + PLAY_LIFE_MS)
+
+    async def _revoke(self, sessions: Sequence[str], until: int) -> None:
         if not sessions:
             return
-        until = now_ms() + self._token_life_ms
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.zadd(_SET, dict.fromkeys(sessions, until))
@@ -100,7 +118,7 @@ class Revocations:
         await self._redis.zremrangebyscore(_SET, "-inf", now)
 
     def _learn(self, session: str, until: int) -> None:
-        if session not in self._until:
+        if self._until.get(session, 0) < until:
             self._until[session] = until
             for callback in self.on_revoked:
                 callback(session)

@@ -14,7 +14,7 @@ from bus_schemas.messages.shapes import User
 from bus_schemas.permissions import SiteRole
 from gateway.auth.keys import Keys
 from gateway.auth.principal import Principal
-from gateway.auth.revocation import Revocations
+from gateway.auth.revocation import Revocations, play_key
 from runtime.clock import now_ms
 from runtime.ids import new_id
 from runtime.settings import AuthSettings
@@ -37,6 +37,8 @@ class PlayGrant:
     stream: str
     user: str
     expires_at: int
+    """Epoch ms."""
+    issued_at: int
     """Epoch ms."""
 
 
@@ -88,7 +90,8 @@ class Tokens:
     def issue_play(self, stream: str, user: str, life_s: int | None = None) -> tuple[str, int]:
         """A play token for one stream, and when it expires, epoch ms; it lives as set, or `life_s`."""
         return self._sign(
-            {"aud": PLAY_AUDIENCE, "sub": user, "stream": stream}, life_s or self._settings.play_token_s
+            {"aud": PLAY_AUDIENCE, "sub": user, "stream": stream, "at": now_ms()},
+            life_s or self._settings.play_token_s,
         )
 
     def verify_play(self, token: str, stream: str) -> PlayGrant:
@@ -97,13 +100,16 @@ class Tokens:
         grant = self._play.get(digest)
         if grant is None:
             claims = self._read(token, PLAY_AUDIENCE)
-            grant = PlayGrant(str(claims.get("stream")), str(claims["sub"]), int(claims["exp"]) * 1000)
+            grant = _grant(claims)
             _keep(self._play, digest, grant)
         elif grant.expires_at <= now_ms():
             self._play.pop(digest, None)
             raise _refused("has expired")
         if grant.stream != stream:
             raise Refused(ErrorCode.FORBIDDEN, "The play token is for another stream.")
+        revoked_at = self.revocations.revoked_at(play_key(stream, grant.user))
+        if revoked_at is not None and grant.issued_at <= revoked_at:
+            raise _refused("was revoked")
         return grant
 
     def _sign(self, claims: dict[str, Any], life_s: int) -> tuple[str, int]:
@@ -141,6 +147,12 @@ def _keep(cache: dict[bytes, V], digest: bytes, value: V) -> None:
     if len(cache) >= CACHE_MAX:
         del cache[next(iter(cache))]
     cache[digest] = value
+
+
+def _grant(claims: dict[str, Any]) -> PlayGrant:
+    at = claims.get("at")
+    issued_at = at if isinstance(at, int) else int(claims["iat"]) * 1000
+    return PlayGrant(str(claims.get("stream")), str(claims["sub"]), int(claims["exp"]) * 1000, issued_at)
 
 
 def _principal(claims: dict[str, Any]) -> Principal:

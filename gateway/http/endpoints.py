@@ -102,6 +102,17 @@ def add_endpoints(app: web.Application, endpoints: Sequence[Endpoint]) -> None:
         declared.append(endpoint)
 
 
+async def _read(request: web.Request, within_s: float) -> bytes:
+    """The body; raises `Refused` invalid (408) for one that trickles in."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await request.read()
+    except TimeoutError:
+        raise Refused(
+            ErrorCode.INVALID, f"The body did not come within {within_s:g} s.", status=408
+        ) from None
+
+
 def _serve(endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(request: web.Request) -> web.Response:
         services = request.app[SERVICES]
@@ -114,7 +125,7 @@ def _serve(endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.Response
         if endpoint.query is not None:
             call._query = _read_query(endpoint.query, request)
         if endpoint.body is not None:
-            call._body = read_body(endpoint.body, await request.read())
+            call._body = read_body(endpoint.body, await _read(request, services.ctx.settings.gateway.body_s))
         async with asyncio.timeout(DEADLINE_S):
             answer = await endpoint.handler(call)
         if answer is None:

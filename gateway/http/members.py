@@ -87,6 +87,8 @@ async def change(call: Call) -> Member:
             },
         )  # fmt: skip
     services.outbox.kick()
+    if banned:
+        await _end_playing(call, room, user)
     return changed.as_member(online=user in await online_in(services.ctx.bus.js, room))
 
 
@@ -106,6 +108,14 @@ async def kick(call: Call) -> None:
             address=call.address,
         )  # fmt: skip
     services.outbox.kick()
+    await _end_playing(call, room, user)
+
+
+async def _end_playing(call: Call, room: str, user: str) -> None:
+    """The play tokens a member holds count no more: his players stop with their next playlist."""
+    services = call.services
+    streams = await services.streams.of_room(services.pool, room)
+    await services.tokens.revocations.revoke_play(user, [stream.id for stream in streams])
 
 
 def _event(

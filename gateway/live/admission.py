@@ -11,6 +11,7 @@ from aiohttp import web
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.permissions import Permission, SiteRole
 from gateway.auth.principal import Principal
+from gateway.auth.revocation import PLAY_LIFE_MS
 from gateway.db.streams import StreamRow
 from gateway.http.problems import AWAY
 from gateway.membership import check_id, membership, require
@@ -19,7 +20,7 @@ from gateway.services import Services
 KNOWN_S: Final = 2.0
 """How long a stream's row is remembered: what a room's new password takes to bind newcomers."""
 KNOWN_MAX: Final = 10_000
-SESSION_S: Final = 12 * 3_600
+SESSION_S: Final = PLAY_LIFE_MS // 1_000
 """How long a session begun with a valid play token lives without another."""
 
 

@@ -30,7 +30,7 @@ def gateways(
     running = [
         GatewayProcess(
             directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url,
-            LIMITS__SIGN_INS_PER_MINUTE="1000",
+            LIMITS__SIGN_INS_PER_MINUTE="1000", GATEWAY__HEADER_S="2", GATEWAY__BODY_S="2",
         )
         for n in range(2)
     ]  # fmt: skip
@@ -278,6 +278,65 @@ async def test_a_private_session_lives_on_by_the_addresses_it_was_given(site: Si
     assert (status, status_media, status_part) == (200, 200, 200)
     assert b"token" not in playlist
     assert inner[1].decode() != token
+
+
+async def test_a_member_put_out_stops_playing_at_every_gateway(site: Site) -> None:
+    """His play tokens and the session made from one count no more; after joining again new ones do."""
+    room = await site.owner.make_room(password="popcorn")
+    stream = (await site.owner.post(f"rooms/{room}/streams", {"title": "film"})).json["stream"]
+    encoder, packager = Encoder(site.bus, stream), Packager(site.bus, stream)
+    await encoder.begin()
+    await packager.put_init()
+    await packager.cut(25)
+    guest = await site.owner.somebody_else().come_as_guest()
+    await guest.post(f"rooms/{room}/join", {"password": "popcorn"})
+
+    async def begin() -> tuple[str, str]:
+        token = (await guest.get(f"streams/{stream}")).json["play_token"]["token"]
+        _, _, multivariant = await site.get(f"/live/{stream}/index.m3u8?token={token}")
+        inner = re.search(rb"^(source/index\.m3u8\?\S+)$", multivariant, re.MULTILINE)
+        assert inner
+        return token, f"/live/{stream}/{inner[1].decode()}"
+
+    token, session = await begin()
+    before = [(await site.get(session, gateway=gateway))[0] for gateway in (0, 1)]
+    await site.owner.send("DELETE", f"rooms/{room}/members/{guest.user}")
+    await asyncio.sleep(0.6)
+    after = [(await site.get(session, gateway=gateway))[0] for gateway in (0, 1)]
+    anew = (await site.get(f"/live/{stream}/index.m3u8?token={token}"))[0]
+    await guest.post(f"rooms/{room}/join", {"password": "popcorn"})
+    _, again = await begin()
+    welcome = [(await site.get(again, gateway=gateway))[0] for gateway in (0, 1)]
+
+    assert (before, after, anew, welcome) == ([200, 200], [401, 401], 401, [200, 200])
+
+
+async def test_half_a_request_does_not_hold_a_connection(site: Site, gateways: list[GatewayProcess]) -> None:
+    """Heads and bodies that trickle in are given up; whoever asks properly goes on meanwhile."""
+    address = gateways[0].http.removeprefix("http://").rsplit(":", 1)
+    slow = [await asyncio.open_connection(address[0], int(address[1])) for _ in range(50)]
+    for number, (_, writer) in enumerate(slow):
+        writer.write(b"GET /live/x.flv HTTP/1.1\r\nHost: x\r\n" if number % 2 else b"")
+    body_reader, body = await asyncio.open_connection(address[0], int(address[1]))
+    body.write(
+        b"POST /api/v1/auth/guest HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 1000\r\n\r\n{"
+    )
+    encoder, _, _ = await go_live(site)
+
+    async with asyncio.timeout(6):
+        while not all(reader.at_eof() for reader, _ in slow):
+            for number, (_, writer) in enumerate(slow):
+                if number % 2:
+                    writer.write(b"X-More: 1\r\n")
+            status, _, _ = await site.get(media(encoder.stream))
+            assert status == 200
+            await asyncio.sleep(0.2)
+        answered = await body_reader.read(200)
+
+    assert answered.startswith(b"HTTP/1.1 408")
+    for _, writer in (*slow, (body_reader, body)):
+        writer.close()
 
 
 async def test_viewers_are_counted_over_gateways(site: Site) -> None:

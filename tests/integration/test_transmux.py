@@ -192,7 +192,7 @@ def assert_as_one_worker_made_it(stage: Stage, stream: list[Message]) -> None:
 
 
 async def test_a_published_stream_becomes_parts_and_ends(stage: Stage) -> None:
-    """From job to END: init segment, parts, nothing left of headers and job."""
+    """From job to END: init segment, parts, nothing left of headers and job; the init segment stays while parts do."""
     worker = await Worker.start(stage.url)
     stream = both_tracks(5)
     await stage.submit()
@@ -209,7 +209,10 @@ async def test_a_published_stream_becomes_parts_and_ends(stage: Stage) -> None:
     assert init is not None
     assert InitHeader.unpack(init.data)[0].codecs == "avc1.4d400d,mp4a.40.2"
     assert_as_one_worker_made_it(stage, [*stream, end_message(stream[-1])])
-    assert await direct.last_of_each(stage.bus, LIVE_HEADERS.name, f"*.*.{stage.stream}.>") == []
+    (kept,) = await direct.last_of_each(stage.bus, LIVE_HEADERS.name, f"*.*.{stage.stream}.>")
+    assert kept.data == init.data, "a gateway that comes late needs it as long as there are parts"
+    lingering = await stage.bus.js.get_msg(LIVE_HEADERS.name, kept.sequence)
+    assert (lingering.headers or {})["Nats-TTL"] == "130s"
     assert await direct.last(stage.bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stage.stream)) is None
     assert worker.jobs == 0
     await worker.drain()

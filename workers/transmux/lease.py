@@ -352,7 +352,7 @@ class Lease:
                 await self._bus.request_api(
                     f"STREAM.MSG.DELETE.{LIVE_HEADERS.name}", {"seq": header.sequence, "no_erase": True}
                 )
-            await self._store.remove_inits(self._init)
+            await self._store.expire_inits(self._init)
             if self._lost:
                 stopped = StreamStopped(
                     stream=stream, epoch=epoch, at=now_ms(), reason=StopReason.LOST, room=self.job.room

@@ -26,6 +26,7 @@ log = get_logger("parts")
 
 PUBLISH_DEADLINE_S: Final = 2.0
 RETRY_S: Final = 0.1
+INIT_LINGER_S: Final = int(PARTS.max_age_s) + 10
 _WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 
 
@@ -124,16 +125,28 @@ class PartsStore:
                 self._sequence = ack.seq
                 return
 
-    async def remove_inits(self, up_to: int) -> None:
-        """Remove the init segments of an ended stream, not those of whoever follows. Raises `BUS_FAULTS`."""
+    async def expire_inits(self, up_to: int) -> None:
+        """Let the init segments of an ended stream go when its last part does, not those of whoever follows.
+
+        Until then a gateway that never saw the stream can still show its last minutes. Raises `BUS_FAULTS`.
+        """
         pattern = HLS_INIT.at(stream=self._stream, rendition=self._rendition, generation="0")
         for stored in await direct.last_of_each(
             self._bus, LIVE_HEADERS.name, pattern.rpartition(".")[0] + ".*"
         ):
-            if int(HLS_INIT.token(stored.subject, "generation")) <= up_to:
-                await self._bus.request_api(
-                    f"STREAM.MSG.DELETE.{LIVE_HEADERS.name}", {"seq": stored.sequence, "no_erase": True}
+            if int(HLS_INIT.token(stored.subject, "generation")) > up_to:
+                continue
+            headers = {
+                js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(stored.sequence),
+                "Nats-TTL": f"{INIT_LINGER_S}s",
+            }
+            try:
+                await self._bus.js.publish(
+                    stored.subject, stored.data, headers=headers, timeout=PUBLISH_DEADLINE_S
                 )
+            except APIError as exc:
+                if exc.err_code not in _WRONG_LAST_SEQUENCE:
+                    raise
 
     async def _is_stored(self, header: PartHeader) -> bool:
         """Whether the newest part is this one, its acknowledgement lost; raises `RaceLostError`."""
