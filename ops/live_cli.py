@@ -9,17 +9,21 @@ from typing import TypeVar
 import asyncpg
 import typer
 from pydantic import BaseModel, ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from bus_schemas.messages.base import TOKEN
-from bus_schemas.messages.live import PublisherClaim, StreamControl
+from bus_schemas.messages.live import LiveEvent, PublisherClaim, StreamControl, StreamMeasured
 from bus_schemas.messages.room import NodeSeen
-from bus_schemas.streams import NODES, PUBLISHERS, BucketSpec
-from bus_schemas.subjects import LIVE_CONTROL
+from bus_schemas.streams import LIVE_EVENTS, NODES, PUBLISHERS, BucketSpec
+from bus_schemas.subjects import LIVE_CONTROL, LIVE_EVENT
+from bus_schemas.viewers import PROTOCOLS, sessions_key
 from ops import data_directory
 from ops.connections import load_settings, running_endpoints
 from ops.errors import OperatorError
 from ops.options import Data
 from ops.table import table
+from runtime import direct
 from runtime.bus import Bus, BusUnusable, connect
 from runtime.clock import now_ms
 from runtime.emit import emit
@@ -29,6 +33,7 @@ from runtime.metrics import Metrics
 M = TypeVar("M", bound=BaseModel)
 
 _TIMEOUT = 10.0
+_REDIS_TIMEOUT = 2.0
 _MOST_ROWS = 500
 
 rooms = typer.Typer(help="Rooms.", no_args_is_help=True)
@@ -93,11 +98,72 @@ LIMIT $1
 
 async def _list_streams(data: Path) -> None:
     async with _bus(data) as bus:
-        claims = await _values(bus, PUBLISHERS, PublisherClaim)
+        claims = sorted(await _values(bus, PUBLISHERS, PublisherClaim), key=lambda claim: claim.stream)
+        measured = {claim.stream: await _measured(bus, claim.stream) for claim in claims}
+    watching = await _viewers(data, [claim.stream for claim in claims])
     rows = [
-        (one.stream, one.node, f"{(now_ms() - one.at) / 1000:.0f} s", len(one.takeovers)) for one in claims
+        (
+            claim.stream,
+            *_figures(measured[claim.stream]),
+            watching.get(claim.stream, "?"),
+            claim.address,
+            claim.node,
+            f"{(now_ms() - claim.at) / 1000:.0f} s",
+            len(claim.takeovers),
+        )
+        for claim in claims
     ]
-    print(table(("STREAM", "NODE", "SINCE", "TAKEOVERS"), rows))
+    print(table(_STREAM_HEADS, rows))
+
+
+_STREAM_HEADS = (
+    "STREAM", "CODECS", "KBIT/S", "FPS", "GAPS", "REPAIRS", "VIEWERS", "PUBLISHER", "NODE", "SINCE", "TAKEOVERS",
+)  # fmt: skip
+
+
+def _figures(measured: StreamMeasured | None) -> tuple[object, ...]:
+    """Codecs, bitrate, frame rate, gaps, repairs; dashes where nothing was measured yet."""
+    if measured is None:
+        return ("-",) * 5
+    codecs = "+".join(codec for codec in (measured.video_codec, measured.audio_codec) if codec)
+    interval_ms = max(measured.interval_ms, 1)
+    return (
+        codecs or "-",
+        measured.bytes * 8 // interval_ms,
+        round(measured.video_frames * 1_000 / interval_ms, 1),
+        measured.gaps,
+        measured.repairs,
+    )
+
+
+async def _measured(bus: Bus, stream: str) -> StreamMeasured | None:
+    """The newest event of the stream, where it is one of figures."""
+    stored = await direct.last(bus, LIVE_EVENTS.name, LIVE_EVENT.at(stream=stream))
+    try:
+        event = LiveEvent.model_validate_json(stored.data).root if stored is not None else None
+    except ValidationError:
+        return None
+    return event if isinstance(event, StreamMeasured) else None
+
+
+async def _viewers(data: Path, streams: list[str]) -> dict[str, str]:
+    """Viewers by protocol, as `5 (flv 3, hls 2)`; nothing where Redis does not answer."""
+    url = running_endpoints(load_settings(), data).redis_url
+    found = {}
+    redis = Redis.from_url(url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT)
+    try:
+        for stream in streams:
+            counts = {
+                protocol.value: int(await redis.zcount(sessions_key(stream, protocol), now_ms(), "+inf"))
+                for protocol in PROTOCOLS
+            }
+            parts = ", ".join(f"{protocol} {count}" for protocol, count in counts.items() if count)
+            found[stream] = f"{sum(counts.values())} ({parts})" if parts else "0"
+    except (RedisError, OSError, TimeoutError):
+        return found
+    finally:
+        await redis.aclose()
+    return found
 
 
 async def _kick(stream: str, reason: str, data: Path) -> None:

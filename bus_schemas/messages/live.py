@@ -85,6 +85,8 @@ class StreamMeasured(BusMessage):
     """Access units refused since the epoch began."""
     gaps: int = 0
     """Tag messages that the bus did not take, since the epoch began."""
+    video_codec: str | None = None
+    audio_codec: str | None = None
 
 
 class LiveEvent(

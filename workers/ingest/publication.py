@@ -307,6 +307,7 @@ class Publication:
         self._in_statistics = total
         if not self._started:
             return
+        described = self._packer.headers.describe()
         measured = StreamMeasured(
             stream=self.stream,
             epoch=self.epoch,
@@ -319,6 +320,7 @@ class Publication:
             repairs=total.repairs,
             refused=total.refused,
             gaps=total.dropped,
+            **{name: described.get(name) for name in ("video_codec", "audio_codec")},
         )
         self.measured = measured
         await emit(self._around.bus, LIVE_EVENT, LiveEvent(measured), stream=self.stream)
