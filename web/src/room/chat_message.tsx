@@ -15,9 +15,11 @@ interface Props {
   entry: ChatEntry;
   before: ChatEntry | undefined;
   store: RoomStore;
+  /** Whether Tab stops here: at one message of the list, from which arrow keys go to the others. */
+  stop: boolean;
 }
 
-export function ChatLine({ entry, before, store }: Props) {
+export function ChatLine({ entry, before, store, stop }: Props) {
   if (entry.kind === "note") {
     return (
       <li class="note">
@@ -35,7 +37,7 @@ export function ChatLine({ entry, before, store }: Props) {
   return (
     <li
       id={`message-${message.id}`}
-      tabIndex={-1}
+      tabIndex={stop ? 0 : -1}
       class={`message${follows ? " follows" : ""}${entry.pending && !entry.failed ? " pending" : ""}`}
     >
       {follows ? (

@@ -1,5 +1,6 @@
 /** The talk: messages, what happened, and the line to write on. Text is only ever text. */
 
+import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../ui/icons";
 import { ChatLine } from "./chat_message";
@@ -43,10 +44,11 @@ export function ChatPanel({ store }: { store: RoomStore }) {
   }, []);
 
   const earlier = store.earlierChat.value;
+  const last = entries.findLastIndex((entry) => entry.kind === "message");
   return (
     <div class="panel chat">
       <div class="messages" ref={list} onScroll={onScroll} role="log" aria-live="polite" aria-label="Chat">
-        <ol>
+        <ol onKeyDown={walk}>
           {earlier !== "none" && (
             <li class="earlier">
               <button
@@ -66,7 +68,13 @@ export function ChatPanel({ store }: { store: RoomStore }) {
             </li>
           )}
           {entries.map((entry, index) => (
-            <ChatLine key={idOf(entry)} entry={entry} before={entries[index - 1]} store={store} />
+            <ChatLine
+              key={idOf(entry)}
+              entry={entry}
+              before={entries[index - 1]}
+              store={store}
+              stop={index === last}
+            />
           ))}
         </ol>
       </div>
@@ -86,6 +94,15 @@ export function ChatPanel({ store }: { store: RoomStore }) {
       <Composer store={store} />
     </div>
   );
+}
+
+function walk(event: TargetedKeyboardEvent<HTMLElement>): void {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  const from = (event.target as HTMLElement).closest(".message");
+  if (step === undefined || from === null) return;
+  event.preventDefault();
+  const all = [...event.currentTarget.querySelectorAll<HTMLElement>(".message")];
+  all[all.indexOf(from as HTMLElement) + step]?.focus();
 }
 
 function idOf(entry: ChatEntry | undefined): string {

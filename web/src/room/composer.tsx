@@ -1,6 +1,6 @@
 /** The line to write on: into the chat, or over the picture. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { DanmakuMode, DanmakuSize } from "../contract";
 import { preferences } from "../preferences";
 import { IconButton } from "../ui/basics";
@@ -26,7 +26,7 @@ export function Composer({ store }: { store: RoomStore }) {
   const mode = preferences.danmakuMode.value as DanmakuMode;
   const size = preferences.danmakuSize.value as DanmakuSize;
   const answered = fly ? null : store.replyTo.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (answered !== null) area.current?.focus();
   }, [answered]);
 

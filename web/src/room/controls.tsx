@@ -170,7 +170,8 @@ function Time({ store, engine, actions }: Pick<Props, "store" | "engine" | "acti
         onClick={() => actions.goLive()}
         title={atEdge ? "At the live moment" : "Back to the live moment"}
       >
-        <i aria-hidden="true" /> LIVE{atEdge ? "" : ` −${clockTime(behind)}`}
+        <i aria-hidden="true" /> <span>LIVE</span>
+        {atEdge ? "" : `−${clockTime(behind)}`}
       </button>
     );
   }

@@ -133,7 +133,7 @@ export function StreamDialog({
             <Icon name="stop" size={16} /> Stop it
           </button>
           <a class="button" href={`/s/${stream}`} target="_blank" rel="noopener">
-            <Icon name="film" size={16} /> Its own page
+            <Icon name="film" size={16} /> Its page
           </a>
           <button type="button" class="danger-text" disabled={busy} onClick={() => setAsked("delete")}>
             <Icon name="trash" size={16} /> Delete…

@@ -63,6 +63,8 @@ export function Menu({ label, icon, entries }: { label: string; icon: IconName; 
               title={entry.disabled ? entry.why : undefined}
               onClick={() => {
                 setOpen(false);
+                // What opens now gives the focus back to here when it closes.
+                box.current?.querySelector("button")?.focus();
                 entry.act();
               }}
             >
