@@ -31,6 +31,10 @@ BUS_PAYLOAD_MAX: Final = ACCESS_UNIT_MAX + (64 << 10)
 JOINED_MEMBERS_MAX: Final = 200
 JOINED_MESSAGES_MAX: Final = 50
 JOINED_ITEMS_MAX: Final = 200
+EVENT_ITEMS_MAX: Final = 200
+"""Items of a playlist event, and of one addition."""
+LEARNED_DURATION_MAX_S: Final = 7 * 86_400
+"""A file longer than this is none."""
 RESUME_WINDOW_S: Final = 600
 """How long missed room events can be replayed: the age of `ROOM_EVENTS`."""
 CLIENT_ID_WINDOW_S: Final = 86_400

@@ -67,7 +67,11 @@ class PlaybackChanged(BusMessage):
 
 
 class PlaylistChanged(BusMessage):
-    """The playlist is another one now; `version` grows by one with each change."""
+    """The playlist is another one now; `version` grows by one with each change.
+
+    `items`, where there, are all that changed; else `item` is. Neither (but for `cleared`): too many changed
+    for one event, so the list has to be read again.
+    """
 
     type: Literal["playlist"] = "playlist"
     room: Id
@@ -77,6 +81,8 @@ class PlaylistChanged(BusMessage):
     items: tuple[Item, ...] | None = None
     version: int
     by: UserRef | None = None
+    undo: bool = False
+    """Somebody took an earlier change back."""
 
 
 class MemberChanged(BusMessage):

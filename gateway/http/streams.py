@@ -93,9 +93,8 @@ async def create_in_room(call: Call) -> NewStream:
     row, key = _new_row(call, draft.title, room=member.room.id, private=False)
     async with services.pool.acquire() as connection, connection.transaction():
         await services.streams.add(connection, row)
-        item = await playlists.add_item(
-            services, connection, member, kind=ItemKind.LIVE, title=row.title, stream=row.id
-        )
+        draft_item = playlists.Draft(ItemKind.LIVE, title=row.title, stream=row.id)
+        item = await playlists.add_item(services, connection, member, draft_item)
         await services.audit.record(
             connection, "stream.created", actor=row.owner, target=row.id, address=call.address
         )
@@ -309,7 +308,7 @@ async def _remove_items(call: Call, connection: Connection, member: Membership, 
     for item_id in await services.streams.items(connection, room, stream):
         item = await services.playlist.by_id(connection, room, item_id)
         if item is not None:
-            await playlists.remove_item(services, connection, member, item)
+            await playlists.remove_item(services, connection, member, item, for_good=True)
 
 
 def _new_row(call: Call, title: str, *, room: str | None, private: bool) -> tuple[StreamRow, str]:

@@ -343,6 +343,17 @@ async def test_a_length_learned_later_sets_the_end() -> None:
     assert "r1" in sync.deadlines.due
 
 
+async def test_a_command_that_comes_after_its_room_is_deleted_leaves_nothing() -> None:
+    """It was on its way when the room went: no state of a room that is not there."""
+    sync = Sync(A)
+    sync.playlists.there = False
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.MODE, mode=PlaybackMode.SHUFFLE)
+
+    assert [reply.code for reply in sync.replies.given] == ["not_found"]
+    assert sync.rooms.held == {}
+
+
 async def test_a_deleted_room_is_forgotten() -> None:
     """Neither its state nor its deadline outlives it."""
     sync = Sync(A)

@@ -102,6 +102,8 @@ class Commands:
 
     async def _next(self, request: PlaybackRequested, held: Held) -> PlaybackChanged | Refusal:
         before = held.change
+        if before is None and not await self._playlists.has_room(request.room):
+            return Refusal(ErrorCode.NOT_FOUND, "There is no such room.")
         playback = _playback(before)
         command = Command(
             action=request.action,

@@ -32,6 +32,7 @@ POST rooms/{room}/join  POST rooms/{room}/leave  GET rooms/{room}/members
 PATCH rooms/{room}/members/{user}  DELETE rooms/{room}/members/{user}
 GET rooms/{room}/playlist  POST rooms/{room}/playlist  DELETE rooms/{room}/playlist
 PATCH rooms/{room}/playlist/{item}  DELETE rooms/{room}/playlist/{item}  POST rooms/{room}/playlist/{item}/move
+POST rooms/{room}/playlist/undo  GET rooms/{room}/playlist/history  POST rooms/{room}/playlist/{item}/duration
 GET rooms/{room}/playback  POST rooms/{room}/playback
 GET rooms/{room}/messages  DELETE rooms/{room}/messages/{id}
 POST rooms/{room}/streams  POST streams  GET streams/{stream}  POST streams/{stream}/rotate-key
