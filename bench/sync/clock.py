@@ -10,11 +10,12 @@ QUICK_SAMPLES: Final = 8
 QUICK_INTERVAL_MS: Final = 120.0
 STEADY_INTERVAL_MS: Final = 10_000.0
 SLEEP_GAP_MS: Final = 1_000.0
-_WINDOW: Final = 16
 _DRIFT_WINDOW_MS: Final = 15 * 60_000.0
-_DRIFT_MIN_SPAN_MS: Final = 60_000.0
-_DRIFT_MIN_POINTS: Final = 6
+_DRIFT_SIGMA: Final = 50e-6
 _MAX_DRIFT: Final = 200e-6
+_TYPICAL: Final = 2
+_FLOOR_MS: Final = 0.5
+_FLOOR_SHARE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,20 @@ class _Point:
     delay: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    at: float
+    offset: float
+    drift: float
+    delay: float
+
+
 class Clock:
-    """Server time from local time, by the exchange with the least delay and the drift of all of them."""
+    """Server time from local time, by a line through the exchanges, those with little delay before all."""
 
     def __init__(self) -> None:
         self._points: list[_Point] = []
-        self._best: _Point | None = None
-        self.drift = 0.0
+        self._line: _Line | None = None
         self.samples = 0
 
     def add(self, sample: TimeSample) -> bool:
@@ -53,12 +61,7 @@ class Clock:
         self.samples += 1
         self._points.append(point)
         self._points = [p for p in self._points if point.at - p.at <= _DRIFT_WINDOW_MS]
-        best = self._points[-_WINDOW:][0]
-        for p in self._points[-_WINDOW:]:
-            if p.delay <= best.delay:
-                best = p
-        self._best = best
-        self.drift = _regress(self._points)
+        self._line = _fit(self._points)
         return True
 
     def reset(self) -> None:
@@ -68,7 +71,7 @@ class Clock:
     @property
     def ready(self) -> bool:
         """Whether there is anything to go by."""
-        return self._best is not None
+        return self._line is not None
 
     @property
     def settled(self) -> bool:
@@ -78,11 +81,17 @@ class Clock:
     @property
     def delay(self) -> float:
         """Round trip of the best sample, ms."""
-        return self._best.delay if self._best is not None else 0.0
+        return self._line.delay if self._line is not None else 0.0
+
+    @property
+    def drift(self) -> float:
+        """Parts per one by which the server's clock runs faster than ours."""
+        return self._line.drift if self._line is not None else 0.0
 
     def offset_at(self, local: float) -> float:
         """Server minus local at a local time, ms."""
-        return 0.0 if self._best is None else self._best.offset + self.drift * (local - self._best.at)
+        line = self._line
+        return 0.0 if line is None else line.offset + line.drift * (local - line.at)
 
     def server_at(self, local: float) -> float:
         """Server time at a local time, epoch ms."""
@@ -94,28 +103,35 @@ class Clock:
         return STEADY_INTERVAL_MS if self.settled else QUICK_INTERVAL_MS
 
 
-def _regress(points: list[_Point]) -> float:
-    """Slope of offset over time through the cleanest half of the points, 0 while there is too little to say."""
-    by_delay = sorted(points, key=lambda p: p.delay)
-    clean = by_delay[: max(_DRIFT_MIN_POINTS, math.ceil(len(points) / 2))]
-    if len(clean) < _DRIFT_MIN_POINTS:
-        return 0.0
-    times = [p.at for p in clean]
-    if max(times) - min(times) < _DRIFT_MIN_SPAN_MS:
-        return 0.0
+def _fit(points: list[_Point]) -> _Line:
+    """The line through all points, each as heavy as its delay makes it credible, slopes held near 0."""
+    delays = sorted(p.delay for p in points)
+    least = delays[0]
+    missed = min(delays[min(_TYPICAL, len(delays) - 1)] - least, least)
+    floor = _FLOOR_MS + _FLOOR_SHARE * least
     # Plain loops: `sum` of newer Pythons compensates, JavaScript does not.
-    mean_at = mean_offset = 0.0
-    for p in clean:
-        mean_at += p.at
-        mean_offset += p.offset
-    mean_at /= len(clean)
-    mean_offset /= len(clean)
-    upper = lower = 0.0
-    for p in clean:
-        upper += (p.at - mean_at) * (p.offset - mean_offset)
-        lower += (p.at - mean_at) * (p.at - mean_at)
-    slope = upper / lower if lower > 0 else 0.0
-    return slope if abs(slope) <= _MAX_DRIFT else 0.0
+    weight = mean_at = mean_offset = 0.0
+    first = points[0]
+    for p in points:
+        w = _weight(p.delay - least + missed, floor)
+        weight += w
+        mean_at += w * (p.at - first.at)
+        mean_offset += w * (p.offset - first.offset)
+    mean_at = first.at + mean_at / weight
+    mean_offset = first.offset + mean_offset / weight
+    upper = 0.0
+    lower = 1 / (_DRIFT_SIGMA * _DRIFT_SIGMA)
+    for p in points:
+        w = _weight(p.delay - least + missed, floor)
+        upper += w * (p.at - mean_at) * (p.offset - mean_offset)
+        lower += w * (p.at - mean_at) * (p.at - mean_at)
+    drift = max(-_MAX_DRIFT, min(upper / lower, _MAX_DRIFT))
+    return _Line(mean_at, mean_offset, drift, least)
+
+
+def _weight(excess: float, floor: float) -> float:
+    """Whoever waited `excess` ms longer than need be waited anywhere on the way: even chances, e²/12."""
+    return 1 / (excess * excess / 12 + floor * floor)
 
 
 class SleepDetector:

@@ -17,12 +17,15 @@ SETTLED_S: Final = 0.005
 LANDING_ZONE_S: Final = 0.008
 GENTLE_S: Final = 0.12
 GENTLE_RATE: Final = 0.06
-FIRM_S: Final = 1.0
+FIRM_S: Final = 3.0
 FIRM_RATE: Final = 0.15
+LANDING_S: Final = 0.4
+LANDING_RATE: Final = 0.25
 SETTLE_MS: Final = 2_000.0
 COOL_DOWN_MS: Final = 4_000.0
 MAX_SEEKS: Final = 3
 _CORRECTION_S: Final = 0.8
+_LANDING_CORRECTION_S: Final = 0.4
 _RATE_STEP: Final = 0.005
 _RATE_FLOOR: Final = 0.01
 _PLAY_RETRY_MS: Final = 1_000.0
@@ -175,12 +178,18 @@ class Controller:
         if player.position is None or error is None or player.seeking or player.ready_state < 1:
             return Decision(actions, phase, error)
         to = min(max(place, player.earliest), player.latest)
-        if abs(player.position - to) > _STILL_TOLERANCE_S and self._still_tries < _STILL_TRIES:
+        late = self._late(now) if hold else 0.0
+        tries = 1 if late > 0 else _STILL_TRIES
+        if abs(player.position - to) > _STILL_TOLERANCE_S and self._still_tries < tries:
             self._still_tries += 1
             self._cool_until = min(self._cool_until, now)
-            actions.append(Action("seek", to))
+            actions.append(Action("seek", min(to + late * self._pace(), player.latest)))
         self._jump = False
         return Decision(actions, phase if hold else self._standing(player, place, error), error)
+
+    def _late(self, now: float) -> float:
+        at = self._timeline.state.at if self._timeline is not None else now
+        return max(0.0, (now - at) / 1000 + self.seek_cost + self.start_lead)
 
     def _standing(self, player: PlayerStatus, place: float, error: float) -> Phase:
         if self._timeline is None or not self._timeline.state.live or abs(error) <= GENTLE_S:
@@ -206,7 +215,7 @@ class Controller:
             actions.append(Action("seek", self._reach(player, target + ahead)))
             self._landing("seek", True, now)
         elif self._was_paused:
-            self._landing("start", True, now)
+            self._landing("seek" if player.seeking else "start", True, now)
         if now - self._last_play >= _PLAY_RETRY_MS or self._was_paused:
             self._last_play = now
             actions.append(Action("play"))
@@ -228,17 +237,17 @@ class Controller:
         if error > 0 and target < player.earliest - 1:
             return Decision(self._rate(player, self._pace()), "gone", error)
         settling = now < self._settle_until and not self._settle_seek_used
-        wants_seek = off > FIRM_S or (off > GENTLE_S and settling)
+        displaced = off > FIRM_S
+        wants_seek = displaced or (off > LANDING_S and settling)
         reachable = error > 0 or player.latest - (player.position or 0.0) > _LIVE_MARGIN_S
-        if wants_seek and reachable and (now >= self._cool_until or (settling and off > GENTLE_S)):
+        if wants_seek and reachable and (now >= self._cool_until or settling):
             if self._seeks >= MAX_SEEKS:
                 self._gave_up = True
                 return Decision([Action("pause")], "gave_up", error)
             self._seeks += 1
-            if settling:
-                self._settle_seek_used = True
+            self._settle_seek_used = True
             self._cool_until = now + COOL_DOWN_MS
-            self._landing("seek", False, now)
+            self._landing("seek", displaced, now)
             self._correcting = 0
             to = self._reach(player, target + self.seek_cost * self._pace())
             return Decision([*self._rate(player, self._pace()), Action("seek", to)], "following", error)
@@ -255,8 +264,8 @@ class Controller:
             self._correcting = side
         if self._correcting == 0 or (error < 0 and not reachable):
             return 0.0
-        limit = FIRM_RATE if off > GENTLE_S else GENTLE_RATE
-        wanted = max(_RATE_FLOOR, min(limit, off / _CORRECTION_S))
+        limit = LANDING_RATE if landing else FIRM_RATE if off > GENTLE_S else GENTLE_RATE
+        wanted = max(_RATE_FLOOR, min(limit, off / (_LANDING_CORRECTION_S if landing else _CORRECTION_S)))
         # Half up, as JavaScript rounds.
         return -side * math.floor(wanted / _RATE_STEP + 0.5) * _RATE_STEP
 

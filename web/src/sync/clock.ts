@@ -32,18 +32,29 @@ export const STEADY_INTERVAL_MS = 10_000;
 /** Local and wall clock parting by more than this between two looks means that the machine slept. */
 export const SLEEP_GAP_MS = 1_000;
 
-/** The sample with the least delay is looked for among this many. */
-const WINDOW = 16;
-/** Drift is a slope over this long; two quartz clocks part by tens of ppm, never by more than MAX_DRIFT. */
-const DRIFT_WINDOW_MS = 15 * 60_000;
-const DRIFT_MIN_SPAN_MS = 60_000;
-const DRIFT_MIN_POINTS = 6;
+/** Older samples say nothing any more: clocks drift, and the drift drifts. */
+const WINDOW_MS = 15 * 60_000;
+/** Quartz clocks part by tens of ppm: a slope is believed as far as the samples insist on it. */
+const DRIFT_SIGMA = 50e-6;
 const MAX_DRIFT = 200e-6;
+/** What is left of an exchange's error when nothing waited anywhere: timers, interrupts, ways not quite alike. */
+const FLOOR_MS = 0.5;
+const FLOOR_SHARE = 0.03;
+/** The least delay seen is taken to lie above the least possible by its distance from the third least, at most all. */
+const TYPICAL = 2;
+
+/** Server minus local: `offset` at `at`, changing by `drift`. */
+interface Line {
+  at: number;
+  offset: number;
+  drift: number;
+  /** Round trip of the quickest sample. */
+  delay: number;
+}
 
 export class Clock {
   private points: Point[] = [];
-  private best: Point | null = null;
-  private slope = 0;
+  private line: Line | null = null;
   private taken = 0;
 
   /** Take one exchange in; answers whether it is plausible and was used. */
@@ -55,23 +66,21 @@ export class Clock {
     const point = { at: (sample.t0 + sample.t3) / 2, offset, delay: Math.max(0, delay) };
     this.taken += 1;
     this.points.push(point);
-    this.points = this.points.filter((p) => point.at - p.at <= DRIFT_WINDOW_MS);
-    this.best = this.points.slice(-WINDOW).reduce((a, b) => (b.delay <= a.delay ? b : a));
-    this.slope = regress(this.points);
+    this.points = this.points.filter((p) => point.at - p.at <= WINDOW_MS);
+    this.line = fit(this.points);
     return true;
   }
 
   /** Forget everything: after sleep the old samples tell nothing. */
   reset(): void {
     this.points = [];
-    this.best = null;
-    this.slope = 0;
+    this.line = null;
     this.taken = 0;
   }
 
   /** Whether there is anything to go by. */
   get ready(): boolean {
-    return this.best !== null;
+    return this.line !== null;
   }
 
   /** Whether the quick samples are all in. */
@@ -85,17 +94,17 @@ export class Clock {
 
   /** Round trip of the best sample, ms; half of it bounds the clock's error. */
   get delay(): number {
-    return this.best?.delay ?? 0;
+    return this.line?.delay ?? 0;
   }
 
   /** Parts per one by which the server's clock runs faster than ours. */
   get drift(): number {
-    return this.slope;
+    return this.line?.drift ?? 0;
   }
 
   /** Server minus local at a local time, ms. */
   offsetAt(local: number): number {
-    return this.best === null ? 0 : this.best.offset + this.slope * (local - this.best.at);
+    return this.line === null ? 0 : this.line.offset + this.line.drift * (local - this.line.at);
   }
 
   /** Server time at a local time, epoch ms. */
@@ -109,23 +118,43 @@ export class Clock {
   }
 }
 
-/** Slope of offset over time through the cleanest half of the points, 0 while there is too little to say. */
-function regress(points: readonly Point[]): number {
-  const byDelay = [...points].sort((a, b) => a.delay - b.delay);
-  const clean = byDelay.slice(0, Math.max(DRIFT_MIN_POINTS, Math.ceil(points.length / 2)));
-  if (clean.length < DRIFT_MIN_POINTS) return 0;
-  const times = clean.map((p) => p.at);
-  if (Math.max(...times) - Math.min(...times) < DRIFT_MIN_SPAN_MS) return 0;
-  const meanAt = times.reduce((a, b) => a + b, 0) / clean.length;
-  const meanOffset = clean.reduce((a, p) => a + p.offset, 0) / clean.length;
-  let upper = 0;
-  let lower = 0;
-  for (const p of clean) {
-    upper += (p.at - meanAt) * (p.offset - meanOffset);
-    lower += (p.at - meanAt) ** 2;
+/**
+ * The line through all samples, each as heavy as its delay makes it credible.
+ *
+ * A sample that took `e` ms longer than it had to may have waited on either way, all shares alike: its offset
+ * has the variance e²/12. So the quickest decide, and ten fairly quick ones beat the single quickest.
+ */
+function fit(points: readonly Point[]): Line {
+  const delays = points.map((p) => p.delay).sort((a, b) => a - b);
+  const least = delays[0] ?? 0;
+  const missed = Math.min((delays[Math.min(TYPICAL, delays.length - 1)] ?? 0) - least, least);
+  const first = points[0] ?? { at: 0, offset: 0, delay: 0 };
+  const floor = FLOOR_MS + FLOOR_SHARE * least;
+  const weigh = (p: Point) => weight(p.delay - least + missed, floor);
+  let all = 0;
+  let at = 0;
+  let offset = 0;
+  for (const p of points) {
+    const w = weigh(p);
+    all += w;
+    at += w * (p.at - first.at);
+    offset += w * (p.offset - first.offset);
   }
-  const slope = lower > 0 ? upper / lower : 0;
-  return Math.abs(slope) <= MAX_DRIFT ? slope : 0;
+  at = first.at + at / all;
+  offset = first.offset + offset / all;
+  let upper = 0;
+  let lower = 1 / (DRIFT_SIGMA * DRIFT_SIGMA);
+  for (const p of points) {
+    const w = weigh(p);
+    upper += w * (p.at - at) * (p.offset - offset);
+    lower += w * (p.at - at) * (p.at - at);
+  }
+  const drift = Math.max(-MAX_DRIFT, Math.min(upper / lower, MAX_DRIFT));
+  return { at, offset, drift, delay: least };
+}
+
+function weight(excess: number, floor: number): number {
+  return 1 / ((excess * excess) / 12 + floor * floor);
 }
 
 /** Tells sleep from waking hours: feed it both clocks now and then. */
