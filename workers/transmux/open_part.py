@@ -34,8 +34,6 @@ class OpenPart:
     frames: list[memoryview] = field(default_factory=list)
     audio_times: list[int] = field(default_factory=list)
     """In samples; beside video only."""
-    audio_samples: list[int] = field(default_factory=list)
-    """How long each of them lasts."""
     audio_frames: list[memoryview] = field(default_factory=list)
     size: int = 0
     """Bytes of media."""
@@ -43,6 +41,10 @@ class OpenPart:
     """Where the last leading frame stands."""
     audio_before_last: int = 0
     """How many of the audio frames stand before it."""
+    audio_end: int = 0
+    """When the last audio frame ends."""
+    audio_end_before_last: int = 0
+    """The same of those before the last leading frame."""
 
     def add_leading(self, time: int, composition: int, key: bool, data: memoryview, at: Position) -> None:
         """Append a frame of the leading track."""
@@ -53,11 +55,12 @@ class OpenPart:
         self.size += len(data)
         self.last_at = at
         self.audio_before_last = len(self.audio_times)
+        self.audio_end_before_last = self.audio_end
 
-    def add_audio(self, time: int, samples: int, data: memoryview) -> None:
+    def add_audio(self, time: int, end: int, data: memoryview) -> None:
         """Append an audio frame beside video."""
         self.audio_times.append(time)
-        self.audio_samples.append(samples)
+        self.audio_end = end
         self.audio_frames.append(data)
         self.size += len(data)
 
@@ -70,15 +73,16 @@ class OpenPart:
             self.keys[-1:],
             self.frames[-1:],
             self.audio_times[cut:],
-            self.audio_samples[cut:],
             self.audio_frames[cut:],
             last_at=self.last_at,
+            audio_end=self.audio_end,
         )
         rest.size = sum(map(len, rest.frames)) + sum(map(len, rest.audio_frames))
         self.size -= rest.size
         for leading in (self.times, self.compositions, self.keys, self.frames):
             del leading[-1:]
-        del self.audio_times[cut:], self.audio_samples[cut:], self.audio_frames[cut:]
+        del self.audio_times[cut:], self.audio_frames[cut:]
+        self.audio_end = self.audio_end_before_last
         return rest, self.last_at
 
     def longest_step(self, end: int) -> int:
@@ -97,7 +101,7 @@ class OpenPart:
             )
         audio = None
         if self.audio_times:
-            ends = [*self.audio_times[1:], self.audio_times[-1] + self.audio_samples[-1]]
+            ends = [*self.audio_times[1:], self.audio_end]
             lasting = [after - before for before, after in zip(self.audio_times, ends, strict=True)]
             audio = AudioRun(self.audio_times[0], _unless(lasting, frame_samples), self.audio_frames)
         run = VideoRun(self.times[0], durations, self.compositions, self.keys, self.frames)

@@ -20,8 +20,8 @@ from bus_schemas.parts import Checkpoint, InitHeader, PartFlags, PartHeader
 from bus_schemas.tags import TagFlags, TagHeader
 from media.av_tags import (
     AAC_HEADER_SIZE,
+    AUDIO_CODEC_AAC,
     AVC_HEADER_SIZE,
-    EXTENDED_AUDIO,
     EXTENDED_HEADER_SIZE,
     EXTENDED_VIDEO,
     VIDEO_CODEC_AVC,
@@ -32,6 +32,7 @@ from media.codec import AudioCodec, VideoCodec
 from media.flv import TagType
 from media.script import ScriptError, read_numbers
 from workers.transmux.clocks import AudioClock, ProgramClock
+from workers.transmux.frames import audio_head, is_sound, is_video_frame, read_video, video_name
 from workers.transmux.numbering import PART_FULL_PERCENT, TARGET_DURATION_MAX_S, Numbering
 from workers.transmux.open_part import OpenPart, Position
 from workers.transmux.output import InitReady, Output, PartReady
@@ -55,9 +56,13 @@ PART_SIZE_MAX: Final = ACCESS_UNIT_MAX
 """A part must fit one bus message; one access unit always does."""
 AUDIO_SIZE_MAX: Final = 32 << 10
 """Bytes of audio beside an access unit of that size, for the same reason."""
-_FRAMES: Final = frozenset(
-    {FrameType.KEY, FrameType.INTER, FrameType.DISPOSABLE_INTER, FrameType.GENERATED_KEY}
-)
+# Plain numbers: looking a member up costs as much as all else that is done for a tag here.
+_VIDEO: Final = int(TagType.VIDEO)
+_AUDIO: Final = int(TagType.AUDIO)
+_SCRIPT: Final = int(TagType.SCRIPT)
+_FRAME: Final = int(PacketType.FRAME)
+_KEY: Final = int(FrameType.KEY)
+_FRAMES: Final = frozenset(range(FrameType.KEY, FrameType.COMMAND))
 
 
 class Segmenter:
@@ -132,11 +137,12 @@ class Segmenter:
             kind, timestamp, data = tags[index]
             # A tag holds 32 bits of the time; the header has them all.
             dts = dts_base + ((timestamp - dts_base + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-            if kind == TagType.VIDEO:
-                self._push_video(max(dts, 0), data, index)
-            elif kind == TagType.AUDIO:
-                self._push_audio(max(dts, 0), data, index)
-            elif kind == TagType.SCRIPT:
+            dts = max(dts, 0)
+            if kind == _VIDEO:
+                self._push_video(dts, data, index)
+            elif kind == _AUDIO:
+                self._push_audio(dts, data, index)
+            elif kind == _SCRIPT:
                 self._push_script(data)
         return out
 
@@ -247,11 +253,10 @@ class Segmenter:
         self._target = self._place.part_target_us * self._scale // 1_000_000
         self._has_video = tracks.video is not None
         self._is_avc = tracks.video is not None and tracks.video.kind is VideoCodec.AVC
-        self._is_composed = tracks.video is not None and tracks.video.kind is VideoCodec.HEVC
-        self._video_name = tracks.video.kind.encode() if tracks.video else b""
+        self._video_name = video_name(tracks.video)
         sound = tracks.audio
-        self._has_audio = sound is not None
-        self._audio_head = _audio_head(sound.kind) if sound else b""
+        self._is_aac = sound is not None and sound.kind is AudioCodec.AAC
+        self._audio_head = audio_head(sound.kind) if sound else b""
         self._frame_samples = sound.frame_samples if sound else 1
         self._samples_of = sound.samples_of if sound else None
         self._audio = AudioClock(sound.sample_rate, sound.shortest) if sound else AudioClock(1, 1)
@@ -267,49 +272,45 @@ class Segmenter:
         if first & 0xF != VIDEO_CODEC_AVC or frame_type not in _FRAMES or not self._is_avc:
             self.dropped_frames += 1
             return
-        if data[1] != PacketType.FRAME:
+        if data[1] != _FRAME:
             return
         composition = int.from_bytes(data[2:5], "big", signed=True)
-        key = frame_type == FrameType.KEY
+        key = frame_type == _KEY
         at = self._position(index)
-        self._push_leading(max(dts, self._lead_time), composition, key, data[AVC_HEADER_SIZE:], at)
+        time = max(self._lead_time, dts)
+        self._push_leading(time, composition, key, data[AVC_HEADER_SIZE:], at)
 
     def _push_extended_video(self, dts: int, data: memoryview, index: int) -> None:
-        """A frame behind its FourCC; ingest leaves no modifiers and no other tracks in front of it."""
-        packet, frame_type = data[0] & 0xF, data[0] >> 4 & 7
-        if packet not in (PacketType.FRAME, PacketType.FRAME_X):
-            return  # a sequence header, its end, colour information
-        if data[1:EXTENDED_HEADER_SIZE] != self._video_name or self._is_avc or frame_type not in _FRAMES:
-            self.dropped_frames += 1
+        frame_type = data[0] >> 4 & 7
+        frame = read_video(self._video_name, data)
+        if frame is None or frame_type not in _FRAMES:
+            self.dropped_frames += is_video_frame(data)
             return
-        body, composition = EXTENDED_HEADER_SIZE, 0
-        if packet == PacketType.FRAME and self._is_composed:
-            body += 3
-            composition = int.from_bytes(data[EXTENDED_HEADER_SIZE:body], "big", signed=True)
+        composition, body = frame
         if len(data) <= body:
             return
-        key = frame_type == FrameType.KEY
         at = self._position(index)
-        self._push_leading(max(dts, self._lead_time), composition, key, data[body:], at)
+        self._push_leading(max(dts, self._lead_time), composition, frame_type == _KEY, data[body:], at)
 
     def _push_audio(self, dts: int, data: memoryview, index: int) -> None:
-        head = self._audio_head
-        size = len(head)
-        if size == AAC_HEADER_SIZE:
-            if len(data) <= size:
+        if self._is_aac:
+            if len(data) <= AAC_HEADER_SIZE:
                 return
-            if data[0] >> 4 != head[0] >> 4:
-                self._drop_sound(data)
+            if data[0] >> 4 != AUDIO_CODEC_AAC:
+                self.dropped_frames += is_sound(data)
                 return
-            if data[1] != PacketType.FRAME:
+            if data[1] != _FRAME:
                 return
-        elif data[:size] != head or not size:
-            self._drop_sound(data)
+            data = data[AAC_HEADER_SIZE:]
+            samples = self._frame_samples
+        elif data[:EXTENDED_HEADER_SIZE] == self._audio_head:
+            data = data[EXTENDED_HEADER_SIZE:]
+            if not len(data):
+                return
+            samples = self._samples_of(data) if self._samples_of else self._frame_samples
+        else:
+            self.dropped_frames += is_sound(data)
             return
-        elif len(data) == size:
-            return
-        data = data[size:]
-        samples = self._samples_of(data) if self._samples_of else self._frame_samples
         if not self._has_video:
             at = self._position(index)
             self._push_leading(self._audio.next(dts, samples), 0, True, data, at)
@@ -321,13 +322,8 @@ class Segmenter:
         elif self._part.size + len(data) > PART_SIZE_MAX + AUDIO_SIZE_MAX:
             self.dropped_frames += 1
         else:
-            self._part.add_audio(self._audio.next(dts, samples), samples, data)
-
-    def _drop_sound(self, data: memoryview) -> None:
-        """Not a frame of our codec: count it, unless it is no frame at all."""
-        extended = len(data) > 0 and data[0] >> 4 == EXTENDED_AUDIO
-        packet = data[0] & 0xF if extended else data[1] if len(data) > 1 else PacketType.FRAME
-        self.dropped_frames += not extended or packet == PacketType.FRAME
+            time = self._audio.next(dts, samples)
+            self._part.add_audio(time, time + samples, data)
 
     def _push_script(self, data: memoryview) -> None:
         try:
@@ -485,10 +481,3 @@ class Segmenter:
             checkpoint=checkpoint,
             part_target_us=place.part_target_us,
         )
-
-
-def _audio_head(codec: AudioCodec) -> bytes:
-    """What a frame begins with: of AAC the first half of its first byte counts."""
-    if codec is AudioCodec.AAC:
-        return bytes((0xA0, PacketType.FRAME))
-    return bytes((EXTENDED_AUDIO << 4 | PacketType.FRAME,)) + codec.encode()
