@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.live.admission import Admission
+from gateway.live.anchors import Anchors
 from gateway.live.audience import ViewersPerAddress
 from gateway.live.play_requests import answer_plays
 from gateway.live.rendition import Renditions
@@ -28,6 +29,7 @@ class Live:
     admission: Admission
     sources: LiveSources
     renditions: Renditions
+    anchors: Anchors
     sessions: Sessions
     viewer_counts: ViewerCounts
     pages_per_address: ViewersPerAddress
@@ -48,6 +50,7 @@ def build(services: Services) -> Live:
         admission=Admission(services),
         sources=LiveSources(ctx.bus, ctx.tasks, ctx.settings.live, ctx.metrics),
         renditions=Renditions(ctx.bus, ctx.tasks, ctx.metrics),
+        anchors=Anchors(services.redis),
         sessions=sessions,
         viewer_counts=ViewerCounts(sessions),
         pages_per_address=ViewersPerAddress(limits.viewers_per_address if limits.enabled else 0),

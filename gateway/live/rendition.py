@@ -104,7 +104,7 @@ class Rendition:
                 while not self._is_ready(live=live):
                     if self.index.ended and not self._loading and not live:
                         raise offline(self.stream)
-                    await self._change()
+                    await self.change()
         except TimeoutError:
             raise _unavailable("The first segment is not there yet.") from None
 
@@ -113,7 +113,7 @@ class Rendition:
         there = bool(index.target_duration and index.segments) and not self._loading
         return there and not (live and index.ended)
 
-    async def _change(self) -> None:
+    async def change(self) -> None:
         """Wait for the next part; raises `Refused` unavailable when this gateway goes."""
         await asyncio.shield(self._changed)
         if self._stopped:
@@ -128,7 +128,7 @@ class Rendition:
         try:
             async with asyncio.timeout(BLOCK_TARGETS * self.index.target_duration):
                 while not self.index.has(msn, part):
-                    await self._change()
+                    await self.change()
         except TimeoutError:
             raise _unavailable("That part did not come in time.") from None
 

@@ -8,12 +8,13 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
-from gateway.live import events, flv, hls, progressive, ts
+from gateway.live import dash, events, flv, hls, progressive, ts
 from gateway.live.parts import LIVE, build, let_go, live_parts
 from gateway.services import SERVICES
 
 _STREAM: Final = "/live/{stream:[A-Za-z0-9_-]{1,64}}"
 _RENDITION: Final = _STREAM + "/{rendition:[A-Za-z0-9_-]{1,32}}"
+_DASH: Final = r"/dash-{number:\d{1,15}}-{name:[0-9a-f]{16}}-{kind:video|audio}"
 _SEGMENT: Final = r"/{msn:\d{1,15}}-{name:[0-9a-f]{16}}"
 
 
@@ -35,6 +36,10 @@ def add_routes(app: web.Application) -> None:
     router.add_get(_RENDITION + r"/init-{number:\d{1,15}}-{name:[0-9a-f]{16}}.mp4", hls.serve_init)
     router.add_get(_RENDITION + "/ts.m3u8", ts.serve_ts_playlist)
     router.add_get(_RENDITION + _SEGMENT + ".ts", ts.serve_ts_segment)
+    router.add_get(_STREAM + "/manifest.mpd", dash.serve_manifest)
+    router.add_get(_RENDITION + _DASH + ".mp4", dash.serve_dash_init)
+    router.add_get(_RENDITION + _DASH + r"-{time:\d{1,15}}.m4s", dash.serve_dash_segment)
+    router.add_get(dash.CLOCK_PATH, dash.serve_clock)
     router.add_options("/live/{tail:.*}", preflight)
     router.add_get("/live/{tail:.*}", nothing)
 

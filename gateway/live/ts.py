@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections import OrderedDict
 from typing import Final
 
@@ -13,7 +12,7 @@ from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.parts import PartHeader
 from bus_schemas.viewers import Protocol
 from gateway.live.hls import rendition_of
-from gateway.live.media_answer import FOR_EVER, GZIP_LEVEL, PLAYLIST_TYPE, Playlist, give_playlist
+from gateway.live.media_answer import Playlist, give_media, give_playlist
 from gateway.live.parts import LIVE
 from gateway.live.rendition import Rendition
 from gateway.live.segments import Segment
@@ -58,8 +57,7 @@ class TransportStream:
         index = self._rendition.index
         if self._playlist is None or self._playlist[0] != index.version:
             self._muxer_of(index.segments[-1].init)
-            plain = render_ts(index).encode()
-            self._playlist = index.version, Playlist(plain, gzip.compress(plain, GZIP_LEVEL, mtime=0))
+            self._playlist = index.version, Playlist.of(render_ts(index))
         return self._playlist[1]
 
     async def segment(self, msn: int, name: str) -> bytes:
@@ -111,9 +109,7 @@ async def serve_ts_playlist(request: web.Request) -> web.Response:
         return give_playlist(request, playlist)
     peak, _ = rendition.index.bit_rates()
     text = render_ts_entry(max(peak, 1), str(live.admission.session_token(request, row)), session.id)
-    return web.Response(
-        body=text.encode(), headers={hdrs.CONTENT_TYPE: PLAYLIST_TYPE, hdrs.CACHE_CONTROL: "no-cache"}
-    )
+    return give_playlist(request, Playlist.of(text))
 
 
 async def serve_ts_segment(request: web.Request) -> web.Response:
@@ -121,7 +117,7 @@ async def serve_ts_segment(request: web.Request) -> web.Response:
     names = request.match_info
     rendition = await rendition_of(request)
     body = await _transport_stream(request, rendition).segment(int(names["msn"]), names["name"])
-    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "video/mp2t", hdrs.CACHE_CONTROL: FOR_EVER})
+    return give_media(request, body, "video/mp2t")
 
 
 def _transport_stream(request: web.Request, rendition: Rendition) -> TransportStream:
