@@ -7,7 +7,9 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import av
 import pytest
 from nats.aio.msg import Msg
 
@@ -23,6 +25,7 @@ from workers.ingest.rtmp.messages import Message, MessageType
 pytestmark = pytest.mark.connected
 
 FFMPEG = shutil.which("ffmpeg")
+RTMPDUMP = shutil.which("rtmpdump")
 
 
 @pytest.fixture
@@ -312,6 +315,28 @@ async def test_ffmpeg_shakes_hands_by_digest_publishes_and_plays(ingest: Ingest)
     assert complaints == b""
     assert sum(1 for line in lines if line[0] == b"0") > 50
     assert sum(1 for line in lines if line[0] == b"1") > 50
+
+
+@pytest.mark.skipif(RTMPDUMP is None, reason="no rtmpdump on this machine")
+async def test_librtmp_plays(ingest: Ingest, tmp_path: Path) -> None:
+    """rtmpdump records two seconds that libavformat can read."""
+    assert RTMPDUMP is not None
+    stream = fresh_name("s")
+    await ingest.add_key(stream, stream)
+    sender = await start_libavformat(ingest.url(stream), 5.0, "--paced")
+    await until(lambda: ingest.of(stream))
+    url, recorded = f"rtmp://127.0.0.1:{ingest.port}/live/{stream}", tmp_path / "recorded.flv"
+
+    player = await asyncio.create_subprocess_exec(
+        RTMPDUMP, "--quiet", "--live", "-r", url, "--stop", "2", "-o", str(recorded)
+    )
+    async with asyncio.timeout(15):
+        await player.wait()
+        await sender.wait()
+
+    with av.open(str(recorded), format="flv") as container:
+        pictures = sum(1 for _ in container.decode(video=0))
+    assert pictures > 25
 
 
 async def test_a_flood_of_plays_of_nothing_leaves_nothing(ingest: Ingest) -> None:
