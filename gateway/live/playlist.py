@@ -45,11 +45,12 @@ def render_multivariant(
     if all(index.independent for _, _, index in renditions):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
     for name, init, index in renditions:
+        # What a publisher announces is believed only before a segment could be measured.
         peak, average = index.bit_rates()
-        measured = average or init.bandwidth
+        announced = init.bandwidth or 1
         attributes = [
-            f"BANDWIDTH={max(peak, init.bandwidth, 1)}",
-            f"AVERAGE-BANDWIDTH={max(measured, 1)}",
+            f"BANDWIDTH={peak or announced}",
+            f"AVERAGE-BANDWIDTH={average or announced}",
             f'CODECS="{init.codecs}"',
         ]
         if init.width:
