@@ -1,5 +1,8 @@
 """What a live stream is made of."""
 
+from pathlib import Path
+
+import bus_schemas
 from bus_schemas.messages.live import LiveEvent, StreamMeasured, StreamStarted
 from bus_schemas.tags import TagFlags, TagHeader
 from gateway.live.description import LiveFacts, describe
@@ -36,3 +39,13 @@ def test_what_cannot_be_read_says_nothing() -> None:
     assert (facts.video_codec, facts.bitrate_kbps) == (None, None)
     assert facts.audio_codec == "mp4a.40.2"
     assert describe(HEADER + b"rubbish", b"{") == LiveFacts()
+
+
+def test_what_no_codec_header_holds_is_in_the_metadata() -> None:
+    """VP9's size, and what AC-3 is: ingest puts both there."""
+    example = Path(bus_schemas.__file__).parent / "examples/live.header.stream/v1-vp9_eac3.bin"
+
+    facts = describe(example.read_bytes(), None)
+
+    assert (facts.video_codec, facts.width, facts.height) == ("vp09.00.11.08", 322, 182)
+    assert (facts.audio_codec, facts.sample_rate, facts.channels) == ("ec-3", 48_000, 2)

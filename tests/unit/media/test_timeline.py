@@ -109,6 +109,20 @@ def test_leading_headers_end_where_media_begins() -> None:
     assert leading_headers(key_frame(0)) == b""
 
 
+def test_headers_behind_a_fourcc_are_headers_too() -> None:
+    """Sequence starts, colour information and channel layouts; frames are not, nor is an empty AC-3 start missed."""
+    headers = b"".join(
+        flv.mux(kind, 0, payload)
+        for kind, payload in [
+            (9, b"\x90hvc1record"), (9, b"\xd4hvc1colour"), (8, b"\x90ac-3"), (8, b"\x94ac-3\x01\x02\0\0\0\x03"),
+        ]
+    )  # fmt: skip
+
+    for frame in (b"\x91hvc1\0\0\0nal", b"\xa3hvc1nal"):
+        assert leading_headers(headers + flv.mux(9, 0, frame)) == headers
+    assert leading_headers(headers + flv.mux(8, 0, b"\x91ac-3frame")) == headers
+
+
 def test_garbage_has_no_headers() -> None:
     """A cut tag ends the search, it does not fail it."""
     assert leading_headers(AVC_HEADER[:-3]) == b""

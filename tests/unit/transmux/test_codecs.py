@@ -1,6 +1,7 @@
 """Every codec from the publisher's tags to what libavformat reads of the CMAF and of the FLV, cores only."""
 
 import io
+import itertools
 from collections import defaultdict
 from fractions import Fraction
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import av
 import pytest
 from av.logging import Capture
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bus_schemas.parts import PartFlags
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagHeader
-from media import flv
+from media import avc, flv
 from media.av_tags import PacketType, parse_audio, parse_video
 from tests.enhanced_flv import enhanced_tags
 from tests.unit.transmux.sources import (
@@ -235,3 +238,75 @@ def test_fractions_of_a_second_keep_their_rate() -> None:
     tags = enhanced_tags("libx265", None, fps=30)
 
     assert init_header(run(make_segmenter(), ingested(tags))).frame_rate == float(Fraction(30))
+
+
+def test_a_track_that_ends_and_comes_back_plays_on() -> None:
+    """Sound alone where the pictures end, both where they return: three init segments, one media sequence."""
+    tags = enhanced_tags("libx265", "libopus", seconds=9)
+    rest = [tag for tag in tags if tag.type is not flv.TagType.VIDEO or not 2_000 < tag.timestamp_ms < 7_000]
+
+    made = run(make_segmenter(), ingested(rest))
+
+    assert [init.header.codecs for init in inits_of(made)] == [
+        "hvc1.1.6.L60.90,Opus", "Opus", "hvc1.1.6.L60.90,Opus",
+    ]  # fmt: skip
+    headers = headers_of(made)
+    assert sorted({header.msn for header in headers}) == list(range(headers[-1].msn + 1))
+    # From a key frame to its end nothing is missing but the wait for the pictures.
+    gaps = [
+        after.dts_ms * 1_000 - before.dts_ms * 1_000 - before.duration_us
+        for before, after in itertools.pairwise(headers)
+    ]
+    assert max(gaps) < 2_600_000
+    assert sum(gap > 50_000 for gap in gaps) == 1
+    for init in inits_of(made):
+        body = b"".join(part.body for part in parts_of(made) if part.header.init == init.header.init)
+        assert demuxed(init.body + body, "mp4")["audio"]
+
+
+def test_a_publisher_without_codec_headers_plays() -> None:
+    """Parameter sets only in band: the init segment is made of them."""
+    tags = enhanced_tags("libx264", "aac")
+    config = avc.parse_config(tags[1].payload[5:])
+    sets = b"".join(len(nal).to_bytes(4, "big") + nal for nal in (*config.sps, *config.pps))
+    bare = [
+        flv.Tag(tag.type, tag.timestamp_ms, tag.payload[:5] + sets + tag.payload[5:])
+        if tag.type is flv.TagType.VIDEO and tag.payload[:2] == b"\x17\x01"
+        else tag
+        for tag in tags
+        if tag.payload[:2] != b"\x17\x00"
+    ]
+
+    made = run(make_segmenter(), ingested(bare))
+
+    assert init_header(made).codecs == "avc1.4d400d,mp4a.40.2"
+    assert (init_header(made).width, init_header(made).height) == (322, 182)
+    assert len(demuxed(joined(made), "mp4")["video"]) > 60
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([8, 9]),
+            st.sampled_from(
+                [b"\x91hvc1", b"\xa3hvc1", b"\x91av01", b"\x91Opus", b"\x90Opus", b"\xd4hvc1", b""]
+            ),
+            st.binary(max_size=12),
+        ),
+        max_size=12,
+    )
+)
+def test_any_tags_behind_a_fourcc_are_cut_or_left_out(drawn: list[tuple[int, bytes, bytes]]) -> None:
+    """Nothing is raised, and numbers have no holes."""
+    first = ingested(enhanced_tags("libx265", "libopus", seconds=1))[:3]
+    after, segmenter = first[-1][0], make_segmenter()
+    made = run(segmenter, first)
+    for number, (kind, head, rest) in enumerate(drawn, 1):
+        dts = after.dts_ms + 40 * number
+        flags = TagFlags.KEY if head[:1] == b"\x91" else TagFlags.NONE
+        header = TagHeader(flags, 0, after.sequence + number, EPOCH, dts, after.arrival_us)
+        body = header.pack() + flv.mux(kind, dts, head + rest)
+        made += segmenter.push(header, body, after.sequence + number + 1)
+
+    headers = headers_of(made)
+    assert sorted({header.msn for header in headers}) == list(range(headers[-1].msn + 1 if headers else 0))
