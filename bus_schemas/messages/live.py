@@ -137,12 +137,21 @@ class PublisherHeard(BusMessage):
 
 
 class PlayAsked(BusMessage):
-    """May this player, who came to a worker without a database, play the stream?"""
+    """May this player, who came to a worker without a database, play the stream? Then, unanswered, that he
+    still does (each 4 s), and that he does no more."""
 
     stream: Id
+    stage: Literal["begin", "beat", "end"] = "begin"
     token: str = Field(default="", max_length=4_096)
     """Play token; empty: none was given."""
     protocol: Literal["rtmp"] = "rtmp"
+    session: str = Field(default="", pattern=r"^[A-Za-z0-9]{0,32}$")
+    """Of this viewer, made by the worker; empty: he is not counted."""
+    address: str = ""
+    query: str = Field(default="", max_length=4_096)
+    """What stood behind `?`, without the token; for hooks."""
+    duration_s: int = Field(default=0, ge=0)
+    """With `end`: how long he played."""
 
 
 class PlayAnswered(BusMessage):

@@ -68,7 +68,7 @@ async def live_parts(app: web.Application) -> AsyncIterator[None]:
         services.ctx.tasks.spawn("viewer-sessions", live.sessions.run(), vital=True),
         services.ctx.tasks.spawn("viewer-counts", live.viewer_counts.run(), vital=True),
     ]
-    plays = await answer_plays(services.ctx.bus, live.admission)
+    plays = await answer_plays(services.ctx.bus, services.ctx.tasks, live.admission, live.sessions)
     yield
     if not services.ctx.bus.nc.is_closed:
         await plays.unsubscribe()

@@ -1,6 +1,8 @@
-"""Answers ingest workers, who have no database: may this RTMP player play that stream?"""
+"""RTMP players: ingest workers, who have no database and no Redis, ask whether one may play, and say when he went."""
 
 from __future__ import annotations
+
+import asyncio
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -10,10 +12,14 @@ from pydantic import ValidationError
 from bus_schemas.errors import Refused
 from bus_schemas.messages.live import PlayAnswered, PlayAsked
 from bus_schemas.subjects import LIVE_PLAY
+from bus_schemas.viewers import Protocol
 from gateway.http.problems import AWAY
 from gateway.live.admission import Admission
+from gateway.live.sessions import Sessions
+from gateway.live.viewer_session import Session
 from runtime.bus import Bus
 from runtime.logs import get_logger
+from runtime.tasks import Tasks
 
 log = get_logger("live.play_requests")
 
@@ -21,7 +27,7 @@ QUEUE = "gateway"
 """Of all gateways one answers."""
 
 
-async def answer_plays(bus: Bus, admission: Admission) -> Subscription:
+async def answer_plays(bus: Bus, tasks: Tasks, admission: Admission, sessions: Sessions) -> Subscription:
     """Answer until unsubscribed. What cannot be looked up stays unanswered, which denies."""
 
     async def on_asked(message: Msg) -> None:
@@ -30,17 +36,49 @@ async def answer_plays(bus: Bus, admission: Admission) -> Subscription:
         except ValidationError as error:
             log.warning("a play request does not parse", subject=message.subject, error=str(error))
             return
-        try:
-            await admission.admit(asked.stream, asked.token or None)
-            answer = PlayAnswered(stream=asked.stream, allowed=True)
-        except Refused as refused:
-            answer = PlayAnswered(stream=asked.stream, allowed=False, detail=refused.detail)
-        except AWAY as error:
-            log.warning("a play request cannot be looked up", stream=asked.stream, error=repr(error))
-            return
-        try:
-            await message.respond(answer.model_dump_json().encode())
-        except NatsError as error:
-            log.warning("a play request was not answered", stream=asked.stream, error=repr(error))
+        # Apart, because a hook may take its time.
+        tasks.spawn("play-request", _handle(message, asked, admission, sessions))
 
     return await bus.nc.subscribe(LIVE_PLAY.pattern, queue=QUEUE, cb=on_asked)
+
+
+async def _handle(message: Msg, asked: PlayAsked, admission: Admission, sessions: Sessions) -> None:
+    session = _session(asked)
+    if asked.stage == "beat":
+        await sessions.beat_elsewhere(session)
+        return
+    if asked.stage == "end":
+        await sessions.end_elsewhere(session, asked.duration_s)
+        return
+    try:
+        row = await admission.admit(asked.stream, asked.token or None)
+        if asked.session:
+            await sessions.begin_elsewhere(row, session)
+        answer = PlayAnswered(stream=asked.stream, allowed=True)
+    except Refused as refused:
+        answer = PlayAnswered(stream=asked.stream, allowed=False, detail=refused.detail)
+    except AWAY as error:
+        log.warning("a play request cannot be looked up", stream=asked.stream, error=repr(error))
+        return
+    try:
+        await message.respond(answer.model_dump_json().encode())
+    except NatsError as error:
+        log.warning("a play request was not answered", stream=asked.stream, error=repr(error))
+
+
+def _session(asked: PlayAsked) -> Session:
+    now = asyncio.get_running_loop().time()
+    session = Session(asked.session, asked.stream, Protocol.RTMP, asked.address, now, now, inferred=False)
+    session.facts = {
+        "client_id": asked.session,
+        "ip": asked.address,
+        "vhost": "__defaultVhost__",
+        "app": "live",
+        "stream": asked.stream,
+        "param": f"?{asked.query}" if asked.query else "",
+        "stream_url": f"/live/{asked.stream}",
+        "stream_id": asked.stream,
+        "pageUrl": "",
+        "protocol": Protocol.RTMP.value,
+    }
+    return session

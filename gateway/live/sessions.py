@@ -118,6 +118,25 @@ class Sessions:
                 self._over.add(session)
             self._tell_stop(session)
 
+    async def begin_elsewhere(self, row: StreamRow, session: Session) -> None:
+        """A viewer whom a worker serves: asked for and counted, not kept here; raises like `begin`."""
+        await self._ask(session)
+        await self._take_place(row, session)
+        await self.beat_elsewhere(session)
+
+    async def beat_elsewhere(self, session: Session) -> None:
+        """He is still there: without another beat he expires."""
+        try:
+            async with asyncio.timeout(REDIS_S):
+                await self.shared.renew([session])
+        except REDIS_FAULTS as exc:
+            log.debug("a worker's viewer not told to Redis", error=repr(exc))
+
+    async def end_elsewhere(self, session: Session, lasted_s: int) -> None:
+        """He is gone."""
+        session.began = self._loop.time() - lasted_s
+        await self._tell_stop_once(session)
+
     async def counts(self, stream: str) -> dict[Protocol, int]:
         """Viewers over all gateways by protocol; those here where Redis does not answer."""
         return (await self.counts_of([stream]))[stream]
@@ -141,7 +160,11 @@ class Sessions:
             await self._end_silent()
             self._series.show({stream: (total,) for stream, total in self.book.totals().items()})
             now = self._loop.time()
-            due = [session for session in self.book if now - session.told > RENEW_S]
+            due = [
+                session
+                for session in self.book
+                if now - session.told > RENEW_S and (session.seen > session.told or not session.inferred)
+            ]
             try:
                 async with asyncio.timeout(2 * REDIS_S):
                     await self._write_changes()
@@ -213,7 +236,7 @@ class Sessions:
         except REDIS_FAULTS:
             admitted = sum(self.book.counts(row.id).values()) < limit
         if not admitted:
-            detail = f"The stream has the {limit} viewers it may have: try again later."
+            detail = f"No more than {limit} may watch this stream at once, and so many do: try again later."
             raise Refused(ErrorCode.RATE_LIMITED, detail, retry_after=RETRY_AFTER_S)
 
     async def _is_known(self, key: Key) -> bool:
@@ -229,7 +252,7 @@ class Sessions:
                 continue
             # What is silent here may go on at another gateway: there it is renewed, and here not taken back.
             if self._hooks.asks("on_stop") and not await self._is_known(session.key):
-                self._tell_stop(session)
+                await self._tell_stop_once(session)
 
     def _forget(self, session: Session) -> bool:
         if not self.book.remove(session):
@@ -238,6 +261,16 @@ class Sessions:
         self._watching.labels(session.protocol.value).dec()
         self._new.discard(session)
         return True
+
+    async def _tell_stop_once(self, session: Session) -> None:
+        """Of two gateways that both had the session, the one that takes it out of Redis tells."""
+        try:
+            async with asyncio.timeout(REDIS_S):
+                taken_out = await self.shared.take_out(session)
+        except REDIS_FAULTS:
+            taken_out = True
+        if taken_out:
+            self._tell_stop(session)
 
     def _tell_stop(self, session: Session) -> None:
         if self._hooks.asks("on_stop"):

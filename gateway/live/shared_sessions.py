@@ -25,6 +25,8 @@ CONNECTED_S: Final = 12.0
 """A connected session that is not renewed for so long was of a gateway that died."""
 KEY_S: Final = 120
 """A stream's sets go when nobody renews any session of it: longer than the longest silence."""
+EXPIRED_MS: Final = 60_000
+"""Expired members stay so long: who takes one out is the one to tell hooks that it is over."""
 AT_ONCE: Final = 500
 REDIS_FAULTS: Final = (RedisError, OSError, TimeoutError)
 
@@ -78,9 +80,13 @@ class SharedSessions:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for start in range(0, len(listed), AT_ONCE):
                     pipe.zadd(key, dict(listed[start : start + AT_ONCE]), gt=True)
-                pipe.zremrangebyscore(key, "-inf", now)
+                pipe.zremrangebyscore(key, "-inf", now - EXPIRED_MS)
                 pipe.expire(key, KEY_S)
                 await pipe.execute()
+
+    async def take_out(self, session: Session) -> bool:
+        """This one is over; whether it was still there, expired or not."""
+        return bool(await self._redis.zrem(sessions_key(session.stream, session.protocol), session.id))
 
     async def remove(self, sessions: Iterable[Session]) -> None:
         """These are over."""

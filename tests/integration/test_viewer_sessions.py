@@ -5,10 +5,13 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Literal
 
 import aiohttp
 import pytest
 
+from bus_schemas.messages.live import PlayAnswered, PlayAsked
+from bus_schemas.subjects import LIVE_PLAY
 from runtime.postgres import migrate
 from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess
@@ -147,9 +150,37 @@ async def test_a_limit_of_viewers_holds_over_gateways(site: Site) -> None:
     for refused, headers, body in full:
         assert refused == 429
         assert json.loads(body)["code"] == "rate_limited"
-        assert "2 viewers" in json.loads(body)["detail"]
+        assert "No more than 2" in json.loads(body)["detail"]
         assert int(headers["Retry-After"]) > 0
     assert status == 200
+
+
+async def test_a_player_at_an_ingest_worker_is_a_viewer_too(site: Site) -> None:
+    """The worker asks, says that he is still there, and that he went; any gateway hears it."""
+    stream = await go_live(site)
+    await site.owner.send("PATCH", f"streams/{stream}", {"limits": {"viewers": 1}})
+    await asyncio.sleep(2.1)  # A gateway remembers a stream's row for two seconds.
+
+    async def ask(session: str) -> PlayAnswered:
+        asked = PlayAsked(stream=stream, session=session, address="10.0.0.1")
+        subject = LIVE_PLAY.at(stream=stream)
+        reply = await site.bus.nc.request(subject, asked.model_dump_json().encode(), timeout=3)
+        return PlayAnswered.model_validate_json(reply.data)
+
+    async def say(stage: Literal["beat", "end"], session: str) -> None:
+        said = PlayAsked(stream=stream, stage=stage, session=session, duration_s=5)
+        await site.bus.nc.publish(LIVE_PLAY.at(stream=stream), said.model_dump_json().encode())
+
+    first, second = await ask("sessionone"), await ask("sessiontwo")
+    await say("beat", "sessionone")
+    await become(site, stream, {"rtmp": 1})
+    await say("end", "sessionone")
+    await become(site, stream, {})
+
+    assert first.allowed
+    assert not second.allowed
+    assert "No more than 1" in second.detail
+    assert (await ask("sessionthree")).allowed
 
 
 async def test_a_room_is_told_how_many_watch_its_stream(site: Site) -> None:

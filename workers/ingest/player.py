@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 from nats.errors import Error as NatsError
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from bus_schemas.messages.base import TOKEN
 from bus_schemas.messages.live import PlayAnswered, PlayAsked
 from bus_schemas.subjects import LIVE_PLAY
 from runtime.bus import Bus
+from runtime.ids import new_id
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tasks import Tasks
@@ -24,9 +25,13 @@ from workers.ingest.rtmp.events import PlayRequested
 log = get_logger("player")
 
 ASK_DEADLINE_S: Final = 2.0
-"""For a gateway's answer, and for a look at the bus."""
+"""For a gateway's answer, besides what hooks may take; and for a look at the bus."""
+BEAT_S: Final = 4.0
+"""Between words to the gateways that he is still there; he counts for 12 s after the last."""
 MAX_NAME: Final = 64
 MAX_TOKEN: Final = 4_096
+MAX_QUERY: Final = 500
+Stage = Literal["begin", "beat", "end"]
 _NOT_FOUND: Final = "NetStream.Play.StreamNotFound"
 _FAILED: Final = "NetStream.Play.Failed"
 
@@ -48,6 +53,8 @@ class PlayerSurroundings:
     tasks: Tasks
     metrics: Metrics
     broadcasts: Broadcasts
+    hooks_s: float
+    """How long hooks may take to allow a play."""
 
 
 class Player:
@@ -58,6 +65,9 @@ class Player:
         self._around = around
         self._request: PlayRequested | None = None
         self._broadcast: Broadcast | None = None
+        self._session = ""
+        self._began = 0.0
+        self._beat: asyncio.Task[None] | None = None
 
     @property
     def stream_id(self) -> int:
@@ -79,7 +89,13 @@ class Player:
         """The peer wants no more, or is gone."""
         broadcast, self._broadcast = self._broadcast, None
         self._request = None
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
         if broadcast is not None:
+            lasted_s = round(asyncio.get_running_loop().time() - self._began)
+            over = self._asked(broadcast.stream, "end", duration_s=lasted_s)
+            self._around.tasks.spawn(f"play-end:{self._link.id}", self._tell(over))
             log.info(
                 "stopped",
                 connection=self._link.id,
@@ -113,7 +129,7 @@ class Player:
     async def _admit(self, request: PlayRequested) -> None:
         link = self._link
         try:
-            async with asyncio.timeout(2 * ASK_DEADLINE_S):
+            async with asyncio.timeout(2 * ASK_DEADLINE_S + self._around.hooks_s):
                 broadcast = await self._open(request)
         except PlayRefusedError as refused:
             self._refuse(request, refused)
@@ -127,6 +143,8 @@ class Player:
             link.connection.accept(request)
             link.write()
             self._broadcast = broadcast
+            self._began = asyncio.get_running_loop().time()
+            self._beat = self._around.tasks.spawn(f"play-beat:{link.id}", self._go_on(broadcast.stream))
             link.became(broadcast.stream)
             log.info("plays", connection=link.id, peer=link.address, stream=broadcast.stream)
             broadcast.audience.add(self)
@@ -138,9 +156,12 @@ class Player:
         stream = request.stream
         if len(stream) > MAX_NAME or len(request.token) > MAX_TOKEN or not TOKEN.fullmatch(stream):
             raise PlayRefusedError(_NOT_FOUND, "there is no such stream")
-        asked = PlayAsked(stream=stream, token=request.token)
+        self._session = new_id()
+        query = request.query[:MAX_QUERY].encode("utf-8", "replace").decode()
+        asked = self._asked(stream, "begin", token=request.token, query=query)
+        deadline_s = ASK_DEADLINE_S + self._around.hooks_s
         reply = await self._around.bus.nc.request(
-            LIVE_PLAY.at(stream=stream), asked.model_dump_json().encode(), timeout=ASK_DEADLINE_S
+            LIVE_PLAY.at(stream=stream), asked.model_dump_json().encode(), timeout=deadline_s
         )
         try:
             answer = PlayAnswered.model_validate_json(reply.data)
@@ -153,6 +174,26 @@ class Player:
         if broadcast is None:
             raise PlayRefusedError(_NOT_FOUND, "nobody publishes this stream now")
         return broadcast
+
+    def _asked(self, stream: str, stage: Stage, **more: Any) -> PlayAsked:
+        return PlayAsked(
+            stream=stream, stage=stage, session=self._session, address=self._link.address, **more
+        )
+
+    async def _go_on(self, stream: str) -> None:
+        """Say that he still plays, until cancelled."""
+        beat = self._asked(stream, "beat")
+        while True:
+            await asyncio.sleep(BEAT_S)
+            await self._tell(beat)
+
+    async def _tell(self, said: PlayAsked) -> None:
+        try:
+            await self._around.bus.nc.publish(
+                LIVE_PLAY.at(stream=said.stream), said.model_dump_json().encode()
+            )
+        except NatsError as error:
+            log.debug("gateways not told of a player", connection=self._link.id, error=repr(error))
 
     def _refuse(self, request: PlayRequested, refused: PlayRefusedError) -> None:
         link = self._link

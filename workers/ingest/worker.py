@@ -54,7 +54,8 @@ async def make_app(context: Context) -> AsyncIterator[None]:
         PublishHooks(hooks),
     )
     broadcasts = Broadcasts(bus, context.tasks, context.settings.live, context.metrics)
-    players = PlayerSurroundings(bus, context.tasks, context.metrics, broadcasts)
+    hooks_s = hooks.timeout_s if hooks.asks("on_play") else 0.0
+    players = PlayerSurroundings(bus, context.tasks, context.metrics, broadcasts, hooks_s)
     connections = Connections(around, players, settings, limits=context.settings.limits.enabled)
 
     async def on_control(message: Msg) -> None:
