@@ -5,6 +5,7 @@ import contextlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media import flv
 from tests.unit.ingest.rtmp_client import (
     AAC_HEADER,
     AVC_HEADER,
@@ -18,10 +19,20 @@ from tests.unit.ingest.rtmp_client import (
 )
 from workers.ingest.intake import UnsupportedCodecError
 from workers.ingest.packing import Packer
-from workers.ingest.rtmp import amf0
-from workers.ingest.rtmp.connection import Connection
+from workers.ingest.rtmp import amf0, amf3, handshake
+from workers.ingest.rtmp.chunks import ChunkReader
+from workers.ingest.rtmp.connection import PLAY_CHUNK_SIZE, Connection
 from workers.ingest.rtmp.errors import AmfError, RemoteProtocolError
-from workers.ingest.rtmp.events import Event, MediaKind, MediaReceived, PublishRequested, PublishStopped
+from workers.ingest.rtmp.events import (
+    Event,
+    MediaKind,
+    MediaReceived,
+    PlayRequested,
+    PlayStopped,
+    PublishRequested,
+    PublishStopped,
+)
+from workers.ingest.rtmp.playing import encode_tags, readdress
 from workers.ingest.timestamps import TimestampRepair
 
 GOOD = (
@@ -62,15 +73,19 @@ def talk(data: bytes, step: int, *, refusing: bool = True) -> tuple[list[Event],
             connection.receive_data(data[at : at + step])
         except RemoteProtocolError as failed:
             error = str(failed)
-        request = None
+        request: PublishRequested | PlayRequested | None = None
         for event in connection.events_received():
             events.append(event)
-            if isinstance(event, PublishRequested):
+            if isinstance(event, (PublishRequested, PlayRequested)):
                 request = event
-            elif isinstance(event, PublishStopped):
+            elif isinstance(event, (PublishStopped, PlayStopped)):
                 request = None
         if refusing and request is not None and not error:
-            connection.refuse(request, "NetStream.Publish.Denied", "no")
+            if isinstance(request, PlayRequested):
+                connection.accept(request)
+                connection.end_play(request, "over")
+            else:
+                connection.refuse(request, "NetStream.Publish.Denied", "no")
         connection.data_to_send()
     return events, error
 
@@ -121,6 +136,60 @@ def test_any_amf0(data: bytes) -> None:
     """Values or AmfError."""
     with contextlib.suppress(AmfError):
         amf0.decode(data)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_amf3(data: bytes, within_amf0: bool) -> None:
+    """Values or AmfError, alone and behind the switch from AMF0."""
+    with contextlib.suppress(AmfError):
+        if within_amf0:
+            amf0.decode(b"\x11" + data)
+        else:
+            _, end = amf3.decode_at(data, 0)
+            assert 0 < end <= len(data)
+
+
+@settings(max_examples=100)
+@given(
+    st.binary(min_size=1536, max_size=1536),
+    st.booleans(),
+    st.integers(0, 1),
+    st.binary(min_size=1, max_size=40),
+)
+def test_any_handshake_is_answered(c1: bytes, signed: bool, schema: int, nonce: bytes) -> None:
+    """3,073 bytes, whatever C1 says of digests; S1 carries one at C1's schema exactly when C1 does."""
+    if signed:
+        c1 = handshake.sign(c1, schema, b"Genuine Adobe Flash Player 001")
+
+    answer = handshake.answer(c1, nonce)
+
+    assert len(answer) == 3073
+    found = handshake.find_digest(answer[1:1537], b"Genuine Adobe Flash Media Server 001")
+    assert (found is not None) == (handshake.find_digest(c1, b"Genuine Adobe Flash Player 001") is not None)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(flv.TagType), st.integers(0, 0xFFFFFFFF), st.integers(0, 200_000)),
+        max_size=4,
+    ),
+    st.integers(1, 16),
+    st.integers(1, 100_000),
+)
+def test_a_player_reads_any_tags(tags: list[tuple[flv.TagType, int, int]], stream_id: int, step: int) -> None:
+    """What was published comes out of the chunks, however they are cut, on whatever message stream."""
+    body = b"".join(flv.mux(kind, stamp, bytes(size)) for kind, stamp, size in tags)
+    chunks = readdress(encode_tags(body), stream_id)
+    reader = ChunkReader()
+    reader.feed(chunk(1, PLAY_CHUNK_SIZE.to_bytes(4, "big"), chunk_stream=2))
+
+    read = [message for at in range(0, len(chunks), step) for message in reader.feed(chunks[at : at + step])]
+
+    assert reader.fault is None
+    assert [(m.type, m.stream_id, m.timestamp, len(m.payload)) for m in read] == [
+        (kind, stream_id, stamp, size) for kind, stamp, size in tags
+    ]
 
 
 values = st.recursive(
