@@ -108,6 +108,7 @@ export interface RoomStream {
   stream: string;
   status?: "live" | "offline";
   title?: string;
+  viewers?: number;
 }
 
 export interface PlayToken {
@@ -181,6 +182,8 @@ export type RoomEvent =
 export type RoomNotice =
   | ({ type: "danmaku"; room: string } & Danmaku)
   | { type: "viewers"; room: string; count: number }
+  /** How many watch one of the room's streams, in the room and elsewhere. */
+  | { type: "stream_viewers"; room: string; stream: string; count: number }
   | ({ type: "you"; room: string } & You)
   | { type: "kicked"; room: string; reason: string }
   | ({ type: "play_token"; room?: string } & PlayToken);

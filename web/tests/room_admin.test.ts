@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import type { Member, Room, RoomRole, You } from "../src/contract";
-import { bitrate, codecName, streamFacts } from "../src/format";
 import { Problem } from "../src/net/problem";
 import { maskOf, PRESET_DEFAULTS, readMask, SITE_DEFAULTS } from "../src/permissions";
 import { describeElsewhere, describeSettings } from "../src/room/describe";
@@ -10,6 +9,7 @@ import { actionsOn, differenceFor, has, RIGHTS, switched } from "../src/room/rig
 import { formOf, patchOf, problemsOf, type RoomForm } from "../src/room/room_form";
 import type { ChatEntry } from "../src/room/room_store";
 import { newestAt, unreadSince } from "../src/room/unread";
+import { bitrate, codecName, streamFacts } from "../src/stream_facts";
 
 const ROOM: Room = {
   id: "r",
@@ -237,11 +237,29 @@ describe("words", () => {
     ]);
     expect([bitrate(640), bitrate(2_480)]).toEqual(["640 kbit/s", "2.5 Mbit/s"]);
     const live = { video_codec: "avc1.64001f", width: 1280, height: 720, fps: 29.97, bitrate_kbps: 2_000 };
-    expect(streamFacts({ viewers: 2, live })).toEqual([
+    expect(streamFacts({ viewers: 2, live }, 0)).toEqual([
       ["Picture", "H.264 · 1280 × 720 · 29.97 fps"],
       ["Bitrate", "2.0 Mbit/s"],
       ["Watching", "2 people"],
     ]);
-    expect(streamFacts({ live: null })).toEqual([]);
+    expect(streamFacts({ live: null, statistics: null, publisher: null }, 0)).toEqual([]);
+  });
+
+  it("tell who runs a stream how it arrives, by what was measured", () => {
+    const live = { video_codec: "av01.0.04M.08", fps: 30, bitrate_kbps: 1 };
+    const statistics = { at: 0, bitrate_kbps: 1_500, fps: 24.98, gaps: 0, repairs: 2, refused: 1 };
+    const publisher = {
+      protocol: "rtmp",
+      encoder: "FMLE/3.0 (compatible; Lavf62.1)",
+      address: "192.0.2.7",
+      since: 5_000,
+    };
+    expect(streamFacts({ live, statistics, publisher }, 80_000)).toEqual([
+      ["Picture", "AV1 · 24.98 fps"],
+      ["Bitrate", "1.5 Mbit/s"],
+      ["Trouble", "2 timestamps repaired, 1 frame refused"],
+      ["On for", "1:15"],
+      ["From", "Lavf62.1, RTMP"],
+    ]);
   });
 });

@@ -54,6 +54,16 @@ export interface LiveFacts {
   bitrate_kbps?: number | null;
 }
 
+/** How it arrives; counts since the publish began. */
+export interface StreamStatistics {
+  at: number;
+  bitrate_kbps: number;
+  fps: number;
+  gaps: number;
+  repairs: number;
+  refused: number;
+}
+
 export interface MemberPatch {
   role?: RoomRole;
   state?: Member["state"];
@@ -69,6 +79,9 @@ export interface StreamInfo {
   viewers?: number;
   /** What is being published; null while nobody does. */
   live?: LiveFacts | null;
+  statistics?: StreamStatistics | null;
+  /** Only for who runs the stream. */
+  publisher?: { protocol: string; encoder: string; address: string; since: number } | null;
   room?: string | null;
   urls?: Record<string, string>;
   token?: string | null;

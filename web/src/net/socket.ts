@@ -311,6 +311,7 @@ export class Socket {
         return;
       case "danmaku":
       case "viewers":
+      case "stream_viewers":
       case "you":
       case "play_token":
         room.listener.notice(frame);

@@ -6,7 +6,7 @@ import { api, playTokenOf, type StreamInfo } from "../net/api";
 import { Problem, sentenceOf } from "../net/problem";
 import { preferences } from "../preferences";
 import { openPlayer } from "../sync/open_player";
-import type { LoadFailure, Player, Source } from "../sync/player";
+import { type LoadFailure, type Player, type Source, withToken } from "../sync/player";
 import { CopyField, Spinner } from "../ui/basics";
 import { Header } from "../ui/header";
 import { Icon } from "../ui/icons";
@@ -25,6 +25,7 @@ export function StreamPage({ id }: { id: string }) {
   const video = useRef<HTMLVideoElement>(null);
   const [way, setWay] = useState<Way>(typeof MediaSource === "undefined" ? "hls" : "flv");
   const [info, setInfo] = useState<StreamInfo | null>(null);
+  const [watching, setWatching] = useState<number | null>(null);
   const [failure, setFailure] = useState<LoadFailure | null>(null);
   const [playing, setPlaying] = useState(false);
   const [muted, setMuted] = useState(false);
@@ -92,10 +93,24 @@ export function StreamPage({ id }: { id: string }) {
     return () => clearInterval(timer);
   }, [id]);
 
+  const token = info === null ? undefined : playTokenOf(info);
+  const entered = info !== null;
+  useEffect(() => {
+    if (!entered) return;
+    const events = new EventSource(withToken(`/live/${id}/events`, token));
+    events.addEventListener("viewers", (event) => {
+      const { count } = JSON.parse((event as MessageEvent<string>).data) as { count: number };
+      setWatching(count);
+    });
+    return () => events.close();
+    // Whoever is in stays in: a renewed token opens no second connection.
+  }, [id, entered]);
+
   useEffect(() => {
     document.title = `${info?.title || "Live"} · Matinee`;
   }, [info]);
 
+  const viewers = watching ?? info?.viewers ?? 0;
   return (
     <div class="page">
       <Header />
@@ -137,7 +152,7 @@ export function StreamPage({ id }: { id: string }) {
             <h1>{info?.title || "Live stream"}</h1>
             <p class="muted">
               {playing && failure === null ? "Live" : "Waiting for the picture"}
-              {info?.viewers ? ` · ${people(info.viewers)} watching` : ""}
+              {viewers > 0 ? ` · ${people(viewers)} watching` : ""}
             </p>
           </div>
           <Tabs
@@ -157,7 +172,7 @@ export function StreamPage({ id }: { id: string }) {
         {info?.live && (
           <section class="card">
             <h2>How it arrives</h2>
-            <StreamHealth info={info} />
+            <StreamHealth info={{ ...info, viewers }} />
           </section>
         )}
         <section class="card">

@@ -166,6 +166,7 @@ function Row({
   const mayDelete = store.can("DELETE_MOVIE_ANY") || (store.can("DELETE_MOVIE_SELF") && isMine(store, item));
   const mayOrder = store.can("REORDER_PLAYLIST");
   const live = item.stream ? store.live.value.get(item.stream) : undefined;
+  const watching = item.stream ? (store.watching.value.get(item.stream) ?? 0) : 0;
   const mayManage = item.stream != null && (isMine(store, item) || store.can("SET_ROOM_SETTINGS"));
   const items = store.items.value;
   const move = (step: -1 | 1) => {
@@ -193,7 +194,10 @@ function Row({
           <span class="item-title">{item.title}</span>
           <span class="item-about">
             {item.kind === "live" ? (
-              <span class={live ? "live-word" : ""}>{live ? "Live now" : "Live, offline"}</span>
+              <>
+                <span class={live ? "live-word" : ""}>{live ? "Live now" : "Live, offline"}</span>
+                {live && watching > 0 && <span> · {watching} watching</span>}
+              </>
             ) : (
               <span>{item.duration ? clockTime(item.duration) : hostOf(item.url)}</span>
             )}

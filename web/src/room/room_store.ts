@@ -52,6 +52,8 @@ export class RoomStore implements RoomListener {
   readonly chat = signal<ChatEntry[]>([]);
   readonly viewers = signal(0);
   readonly live = signal<ReadonlyMap<string, boolean>>(new Map());
+  /** How many watch each live stream, wherever they are. */
+  readonly watching = signal<ReadonlyMap<string, number>>(new Map());
   readonly tokens = signal<ReadonlyMap<string, string>>(new Map());
   /** The last thing somebody did, shown over the picture for a moment. */
   readonly told = signal<{ id: number; text: string } | null>(null);
@@ -102,6 +104,7 @@ export class RoomStore implements RoomListener {
       this.members.value = new Map(frame.members.map((member) => [member.user.id, member]));
       this.viewers.value = typeof frame.viewers === "number" ? frame.viewers : (frame.viewers?.count ?? 0);
       this.live.value = new Map((frame.streams ?? []).map((s) => [s.stream, s.status === "live"]));
+      this.watching.value = new Map((frame.streams ?? []).map((s) => [s.stream, s.viewers ?? 0]));
       this.takeMessages(frame.messages);
       this.entry.value = { step: "in" };
     });
@@ -157,6 +160,9 @@ export class RoomStore implements RoomListener {
         break;
       case "viewers":
         this.viewers.value = frame.count;
+        break;
+      case "stream_viewers":
+        this.watching.value = new Map(this.watching.value).set(frame.stream, frame.count);
         break;
       case "you":
         this.you.value = {

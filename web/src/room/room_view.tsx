@@ -107,6 +107,8 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
 function nowLine(store: RoomStore, online: number): string {
   const item = store.current.value;
   const parts = [`${people(online)} here`];
+  const watching = item?.stream ? (store.watching.value.get(item.stream) ?? 0) : 0;
+  if (watching > 0) parts.push(`${watching} watching the stream`);
   if (item && typeof item.added_by === "object") parts.unshift(`Added by ${item.added_by.username}`);
   return parts.join(" · ");
 }

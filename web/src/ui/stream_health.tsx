@@ -1,10 +1,10 @@
 /** How a live stream arrives, in a few numbers. */
 
-import { streamFacts } from "../format";
 import type { StreamInfo } from "../net/api";
+import { streamFacts } from "../stream_facts";
 
 export function StreamHealth({ info }: { info: StreamInfo }) {
-  const facts = streamFacts(info);
+  const facts = streamFacts(info, Date.now());
   if (facts.length === 0) return null;
   return (
     <dl class="facts">
