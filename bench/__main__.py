@@ -8,9 +8,10 @@ from pathlib import Path
 
 import uvloop
 
-from bench import commands, fanout, latency, peers, soak, sockets, streams
+from bench import commands, fanout, hls_player, latency, peers, slow, soak, sockets, streams
 from bench.stack import running_stack
 from bench.tables import Table
+from runtime.lifecycle import raise_file_limit
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,6 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     one = benches.add_parser("streams", help="many publishers, watched over FLV and LL-HLS")
     one.add_argument("--publishers", type=int, default=20)
     one.add_argument("--peers", action="store_true", help="beside it, the peers that are installed")
+    one = benches.add_parser("hls", help="hls.js in a browser, and blocked reloads")
+    one.add_argument("--reloads", type=int, default=500)
+    one = benches.add_parser("slow", help="a throttled viewer among healthy ones, and names nobody has")
+    one.add_argument("--viewers", type=int, default=50)
     benches.add_parser("soak", help="ten minutes of everything: memory")
     return parser
 
@@ -54,6 +59,10 @@ async def _run(options: argparse.Namespace) -> list[Table]:
             tables = [await commands.run(stack, members=options.members, **timing)]
         elif options.bench == "streams":
             tables = [await streams.run(stack, publishers=options.publishers, **timing)]
+        elif options.bench == "hls":
+            tables = [await hls_player.run(stack, reloads=options.reloads, **timing)]
+        elif options.bench == "slow":
+            tables = [await slow.run(stack, viewers=options.viewers, **timing)]
         else:
             tables = [await soak.run(stack, **timing)]
     if getattr(options, "peers", False):
@@ -64,6 +73,7 @@ async def _run(options: argparse.Namespace) -> list[Table]:
 def main() -> int:
     """Run what the command line asks for."""
     options = _parser().parse_args()
+    raise_file_limit()
     tables = uvloop.run(_run(options))
     for table in tables:
         print(table)

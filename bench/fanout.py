@@ -8,16 +8,16 @@ from typing import Final
 
 import aiohttp
 
+from bench.crowd import Crowd
 from bench.picture import make_loop
 from bench.rtmp import RtmpClient
 from bench.stack import Sample, Stack, spent
 from bench.tables import Table, percentile
-from bench.viewers import CountingViewer, FlvViewer
+from bench.viewers import FlvViewer
 
 _SETTLE_S: Final = 4.0
 _SLOW_SHARE: Final = 0.9
 """A viewer who got less than this share of the median is called slow."""
-_CONNECTING_AT_ONCE: Final = 50
 
 
 async def run(stack: Stack, *, viewers: int = 500, kbps: int = 2_000, seconds: float = 10.0) -> Table:
@@ -49,25 +49,23 @@ async def measure(
         f"{name}, HTTP-FLV fan-out: {viewers} viewers × {loop.bitrate / 1e6:.2f} Mbit/s",
         ("process", f"CPU s per {seconds:g} s", "memory MB"),
     )
-    crowd = [CountingViewer(view_url) for _ in range(viewers)]
+    crowd = Crowd(view_url, viewers)
     watcher = FlvViewer(view_url, loop.frame_ms, settle_s=_SETTLE_S)
     until = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publisher.publish(loop, 600, started=started))
         await asyncio.wait_for(started.wait(), 15)
         await asyncio.sleep(1)
-        for at in range(0, viewers, _CONNECTING_AT_ONCE):
-            await asyncio.gather(*(viewer.start() for viewer in crowd[at : at + _CONNECTING_AT_ONCE]))
+        await crowd.start()
         watching = group.create_task(watcher.run(session, until))
         await asyncio.sleep(_SETTLE_S)
-        before, counted = sample(), [viewer.bytes for viewer in crowd]
+        before, counted = sample(), await crowd.count()
         await asyncio.sleep(seconds)
-        after = sample()
-        received = [viewer.bytes - start for viewer, start in zip(crowd, counted, strict=True)]
-        closed = [viewer.closed for viewer in crowd if viewer.closed]
+        after, counts = sample(), await crowd.count()
+        received = [now - start for now, start in zip(counts.received, counted.received, strict=True)]
+        closed = counts.closed
         until.set()
-        for viewer in crowd:
-            viewer.stop()
+        await crowd.stop()
         await asyncio.wait([watching], timeout=5)
         publishing.cancel()
     median = percentile(received, 0.5)
@@ -78,7 +76,7 @@ async def measure(
         f"slow: {slow}, closed: {len(closed)}",
         f"tag latency among them: p50 {percentile(latencies, 0.5):.1f} ms, p99 {percentile(latencies, 0.99):.1f} ms "
         f"({len(latencies)} frames of one viewer more)",
-        "load made on the same cores",
+        "load made on the same cores, by processes of its own",
     ]
     for kind, cpu in sorted(spent(before, after).items()):
         table.add(kind, cpu, after.rss[kind] / 1e6)
