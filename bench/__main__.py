@@ -10,6 +10,8 @@ import uvloop
 
 from bench import commands, fanout, hls_player, latency, peers, slow, soak, sockets, streams
 from bench.stack import running_stack
+from bench.sync import browsers as sync_browsers
+from bench.sync import table as sync_table
 from bench.tables import Table
 from runtime.lifecycle import raise_file_limit
 
@@ -35,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     one = benches.add_parser("streams", help="many publishers, watched over FLV and LL-HLS")
     one.add_argument("--publishers", type=int, default=20)
     one.add_argument("--peers", action="store_true", help="beside it, the peers that are installed")
+    one = benches.add_parser(
+        "sync", help="how far apart members see the same frame: simulated, or in Chromium"
+    )
+    one.add_argument("--members", type=int, default=20)
+    one.add_argument("--browsers", type=int, default=0, help="real Chromium pages instead of the simulation")
     one = benches.add_parser("hls", help="hls.js in a browser, and blocked reloads")
     one.add_argument("--reloads", type=int, default=500)
     one = benches.add_parser("slow", help="a throttled viewer among healthy ones, and names nobody has")
@@ -45,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(options: argparse.Namespace) -> list[Table]:
     timing = {"seconds": options.seconds} if options.seconds else {}
+    if options.bench == "sync":
+        if not options.browsers:
+            return list(sync_table.run(members=options.members, **timing))
+        async with running_stack(options.ready_file) as stack:
+            return [await sync_browsers.run(stack, browsers=options.browsers, **timing)]
     scale: tuple[str, ...] = ("gateway=2", "sync=2") if options.bench == "commands" else ()
     if options.bench == "sockets" and options.gateways > 1:
         scale = (f"gateway={options.gateways}",)

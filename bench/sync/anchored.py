@@ -55,6 +55,7 @@ class Anchored(Scheme):
         self.anchor = Anchor()
 
     def place(self) -> Place:
+        """Where the room is now."""
         now = self.world.now
         return Place(self.anchor.playing and now >= self.anchor.at, self.anchor.now(now))
 
@@ -82,6 +83,7 @@ class OpenTogetherTube(Anchored):
             world.every(self._CHECK_MS, lambda device=device: self._check(device))  # type: ignore[misc]
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         device.link.up(lambda: self._change(wish, position))
 
     def _change(self, wish: Wish, position: float) -> None:
@@ -90,6 +92,7 @@ class OpenTogetherTube(Anchored):
             self.world.after(self._DEBOUNCE_MS, lambda device=device: self.join(device))  # type: ignore[misc]
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         told = (self.anchor.playing, self.anchor.now(self.world.now))
         device.link.down(lambda: self._take(device, *told))
 
@@ -129,6 +132,7 @@ class SyncTvGo(Anchored):
         return min(max(EPOCH_MS + self.world.now - wall, 0.0) / 1_000, self._AGE_MAX_S)
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         now, wall, player = self.world.now, device.wall(), device.player
         if wish == "seek":
             player.seek(position, now)
@@ -146,6 +150,7 @@ class SyncTvGo(Anchored):
                 self.join(device)
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         told = (self.anchor.playing, self.anchor.now(self.world.now))
         device.link.down(lambda: self._take(device, *told))
 
@@ -186,6 +191,7 @@ class SyncTvApp(Anchored):
             world.every(self._TIMER_MS, lambda device=device: self._check(device))  # type: ignore[misc]
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         sent = device.wall() + self._offset[device.number].value - EPOCH_MS
 
         def at_server() -> None:
@@ -197,6 +203,7 @@ class SyncTvApp(Anchored):
         device.link.up(at_server)
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         device.ping(device.wall, self._offset[device.number].add)
         device.link.up(lambda: self._tell(device))
 
@@ -263,6 +270,7 @@ class OpenWatchParty(Anchored):
         return device.wall() + self._offset[device.number].value - EPOCH_MS
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         device.link.up(lambda: self._change(wish, position))
 
     def _change(self, wish: Wish, position: float) -> None:
@@ -277,6 +285,7 @@ class OpenWatchParty(Anchored):
         device.link.down(lambda: self._take(device, anchor))
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         self._ping(device)
         if device.number not in self._joined:
             for turn in range(1, 8):

@@ -53,6 +53,7 @@ class Jellyfin(Anchored):
         return device.wall() + self._offset[device.number].value - EPOCH_MS
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         device.link.up(lambda: self._change(wish, position))
 
     def _change(self, wish: Wish, position: float) -> None:
@@ -89,6 +90,7 @@ class Jellyfin(Anchored):
             self._unpause()
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         for turn in range(self._GREEDY):
             self.world.after(turn * self._GREEDY_MS, lambda: self._ping(device))
         # The first exchange stands before the group hears of him.
@@ -103,6 +105,7 @@ class Jellyfin(Anchored):
             device.link.down(lambda: self._take(device, anchor))
 
     def resume(self, device: Device) -> None:
+        """A connection is back."""
         anchor = self.anchor
         device.link.down(lambda: self._take(device, anchor))
 

@@ -134,6 +134,7 @@ class Matinee(Scheme):
         self.followers = {device.number: Follower(device) for device in devices}
 
     def place(self) -> Place:
+        """Where the room is now."""
         now = round(EPOCH_MS + self.world.now)
         playback = self.playback
         return Place(
@@ -144,6 +145,7 @@ class Matinee(Scheme):
         )
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         device.link.up(lambda: self._change(wish, position))
 
     def _change(self, wish: Wish, position: float) -> None:
@@ -161,5 +163,6 @@ class Matinee(Scheme):
         device.link.down(lambda: self.followers[device.number].take(state))
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         device.link.up(lambda: self._tell(device))
         self.followers[device.number].connected()

@@ -41,12 +41,14 @@ class Syncplay(Scheme):
         return min((one.now(now) for one in watching), default=self._set.now(now))
 
     def place(self) -> Place:
+        """Where the room is now."""
         return Place(self._set.playing, self._position())
 
     def _age(self, device: Device) -> float:
         return self._rtt.get(device.number, 0.0) / 2 / 1_000
 
     def act(self, device: Device, wish: Wish, position: float) -> None:
+        """A button was pressed."""
         now, player = self.world.now, device.player
         if wish == "seek":
             player.seek(position, now)
@@ -67,9 +69,11 @@ class Syncplay(Scheme):
         device.link.up(at_server)
 
     def join(self, device: Device) -> None:
+        """Somebody came."""
         device.link.up(lambda: self._state(device, True))
 
     def resume(self, device: Device) -> None:
+        """A connection is back."""
         device.link.up(lambda: self._state(device, False))
 
     def _state(self, device: Device, seek: bool) -> None:

@@ -176,6 +176,19 @@ def _stories() -> Iterator[Json]:
         yield case.written()
 
 
+def _hopeless() -> Json:
+    """A player that lands elsewhere after every seek, until it is given up, and a person's wish for another try."""
+    case, now = _Case("a player whose seeks do not help"), _T0 + 60_000
+    case.line(_PLAYING, now)
+    for _ in range(40):
+        case.decide(_status(_PLAYING, now, -5.0, {}), now)
+        now += 1_000
+    case.decide(_status(_PLAYING, now, -5.0, {"paused": True}), now)
+    case.simple("resync", now)
+    case.decide(_status(_PLAYING, now, -5.0, {"paused": True}), now)
+    return case.written()
+
+
 def _clocks() -> Iterator[Json]:
     """Exchanges over networks of every kind, with clocks that are wrong by up to an hour and drift."""
     for seed, (skew, ppm, base, jitter) in enumerate(
@@ -244,7 +257,7 @@ def _lines() -> Iterator[Json]:
 def generate() -> Json:
     """The content of the file."""
     parts: dict[str, Callable[[], Any]] = {
-        "controller": lambda: [*_table(), *_stories()],
+        "controller": lambda: [*_table(), *_stories(), _hopeless()],
         "clock": lambda: list(_clocks()),
         "sleep": _sleeps,
         "timeline": lambda: list(_lines()),

@@ -87,7 +87,7 @@ class Link:
         self._last[way] = max(self._last[way], world.now + delay)
         return self._last[way]
 
-    def _send(self, way: int, act: Callable[[], None]) -> None:
+    def _send(self, way: int, act: Callable[[], object]) -> None:
         if not self.open:
             return
         generation = self.generation
@@ -98,11 +98,11 @@ class Link:
 
         self._world.at(self._arrival(way), deliver)
 
-    def up(self, act: Callable[[], None]) -> None:
+    def up(self, act: Callable[[], object]) -> None:
         """Reach the server; never, if the connection breaks first."""
         self._send(0, act)
 
-    def down(self, act: Callable[[], None]) -> None:
+    def down(self, act: Callable[[], object]) -> None:
         """Reach the member; never, if the connection breaks first."""
         self._send(1, act)
 
