@@ -77,7 +77,7 @@ class Intake:
                     return payload, False
                 return self._read_audio(payload)
             is_avc = head in _AVC_INTER and self._video is VideoCodec.AVC
-            if is_avc and av_tags.AVC_HEADER_SIZE < size <= ACCESS_UNIT_MAX:
+            if is_avc and av_tags.AVC_HEADER_SIZE < size <= self.unit_max:
                 return payload, False
             return self._read_video(payload)
         except av_tags.AvTagError:
