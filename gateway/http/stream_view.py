@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from bus_schemas.messages.base import EpochMs, Id
 from bus_schemas.messages.shapes import StreamStatus
+from bus_schemas.parts import SOURCE_RENDITION
 from gateway.db.streams import StreamRow
 from gateway.http.endpoints import Call
 from gateway.live.description import LiveFacts
@@ -24,7 +25,14 @@ class StreamUrls(BaseModel):
     """Where to play it, the token included."""
 
     flv: str
+    ws_flv: str
+    """FLV as binary WebSocket messages."""
     hls: str
+    """Low latency where the player knows it."""
+    hls_ts: str
+    """For players without fragmented MP4."""
+    dash: str
+    mp4: str
 
 
 class LimitsShown(BaseModel):
@@ -61,6 +69,17 @@ class StreamShown(BaseModel):
     created_at: EpochMs
 
 
+def _urls(base: str, query: str) -> StreamUrls:
+    return StreamUrls(
+        flv=f"{base}.flv{query}",
+        ws_flv=f"{base.replace('http', 'ws', 1)}/ws{query}",
+        hls=f"{base}/index.m3u8{query}",
+        hls_ts=f"{base}/{SOURCE_RENDITION}/ts.m3u8{query}",
+        dash=f"{base}/manifest.mpd{query}",
+        mp4=f"{base}.mp4{query}",
+    )
+
+
 async def shown(
     call: Call, rows: list[StreamRow], *, token: PlayTokenShown | None = None, private: bool
 ) -> list[StreamShown]:
@@ -79,9 +98,7 @@ async def shown(
             status=StreamStatus.LIVE if state.facts is not None else StreamStatus.OFFLINE,
             viewers=sum(state.viewers.values()),
             viewers_by_protocol={protocol.value: count for protocol, count in state.viewers.items()},
-            urls=StreamUrls(
-                flv=f"{base}/live/{row.id}.flv{query}", hls=f"{base}/live/{row.id}/index.m3u8{query}"
-            ),
+            urls=_urls(f"{base}/live/{row.id}", query),
             play_token=token,
             live=state.facts,
             statistics=state.statistics,

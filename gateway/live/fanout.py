@@ -80,6 +80,7 @@ class Fanout:
         stalled: Counter,
     ) -> None:
         self.viewers: set[Viewer] = set()
+        self.leaving = False
         self._ring = ring
         self._loop = loop
         self._stall_s = stall_s
@@ -130,7 +131,8 @@ class Fanout:
             self._flush()
 
     def stop(self) -> None:
-        """End all responses at once."""
+        """End all responses at once: this gateway goes, whatever becomes of the stream."""
+        self.leaving = True
         self._ending_at = self._loop.time()
         self._flush()
 

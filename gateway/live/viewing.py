@@ -90,7 +90,7 @@ async def serve_socket(
             return ws
         viewer = fanout.view(transport, Framing.SOCKET)
         closing = request.app[SERVICES].ctx.tasks.spawn(
-            f"live-socket:{row.id}", _close_with(ws, viewer, transport)
+            f"live-socket:{row.id}", _close_with(ws, viewer, fanout, transport)
         )
         try:
             async for message in ws:
@@ -105,7 +105,9 @@ async def serve_socket(
     return ws
 
 
-async def _close_with(ws: web.WebSocketResponse, viewer: Viewer, transport: asyncio.Transport) -> None:
+async def _close_with(
+    ws: web.WebSocketResponse, viewer: Viewer, fanout: Fanout, transport: asyncio.Transport
+) -> None:
     """Close the socket when the fan-out is done with its viewer."""
     ending = await viewer.done
     if ending is not Ending.ENDED:
@@ -114,7 +116,10 @@ async def _close_with(ws: web.WebSocketResponse, viewer: Viewer, transport: asyn
         return
     try:
         async with asyncio.timeout(LAST_WRITE_S):
-            await ws.close(code=WSCloseCode.OK, message=b"the stream has ended")
+            if fanout.leaving:
+                await ws.close(code=WSCloseCode.GOING_AWAY, message=b"this server is going away")
+            else:
+                await ws.close(code=WSCloseCode.OK, message=b"the stream has ended")
     except (TimeoutError, ConnectionError):
         transport.abort()
 
