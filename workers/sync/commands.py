@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bus_schemas.errors import ErrorCode
@@ -44,6 +45,14 @@ class Contended(Exception):
     """The state changed under every attempt."""
 
 
+@dataclass(slots=True)
+class Turn:
+    """Whose turn it is in a room, at this worker."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    wanted: int = 0
+
+
 class Commands:
     """The handler of a sync worker; any number of them, here and elsewhere, may serve one room."""
 
@@ -66,9 +75,23 @@ class Commands:
         self._metrics = metrics
         self._lead = lead
         self._now_ms = now_ms
+        self._turns: dict[str, Turn] = {}
 
     async def on_requested(self, request: PlaybackRequested) -> None:
         """Apply the command once, however often it comes, and answer each time."""
+        # Compare-and-set decides between workers; within one those of a room wait for each other,
+        # or a hundred at once would run five thousand times.
+        turn = self._turns.setdefault(request.room, Turn())
+        turn.wanted += 1
+        try:
+            async with turn.lock:
+                await self._apply(request)
+        finally:
+            turn.wanted -= 1
+            if not turn.wanted:
+                self._turns.pop(request.room, None)
+
+    async def _apply(self, request: PlaybackRequested) -> None:
         if request.action is PlaybackAction.RECONCILE and not await self._playlists.has_room(request.room):
             await self._deadlines.cancel(request.room)
             await self._rooms.forget(request.room)
@@ -205,7 +228,7 @@ class Commands:
             rtt_ms=request.rtt_ms,
             wait=True,
         )
-        await self.on_requested(again)
+        await self._apply(again)
 
     async def _note_play(self, request: PlaybackRequested, change: PlaybackChanged) -> None:
         """The room has come to another item: that goes into its history, once however often it is said."""
