@@ -71,6 +71,13 @@ export interface Item {
 
 export type PlaybackMode = "sequential" | "repeat_one" | "repeat_all" | "shuffle";
 
+/** The room would play, but waits for these, until then at the latest. */
+export interface Hold {
+  since: number;
+  until: number;
+  members: UserRef[];
+}
+
 export interface PlaybackState {
   item: string | null;
   playing: boolean;
@@ -81,6 +88,10 @@ export interface PlaybackState {
   revision: number;
   live: boolean;
   mode: PlaybackMode;
+  /** Set only while `playing` is false; `play` goes on without them. */
+  hold?: Hold | null;
+  /** How many changes `undo` can take back. */
+  undoable?: number;
 }
 
 export interface ChatMessage {

@@ -312,7 +312,9 @@ export class SyncEngine {
     const before = this.status.peek();
     const shown = error !== null && (phase === "following" || phase === "idle" || phase === "paused");
     const driftMs = shown ? Math.round(error * 1000) : null;
-    const buffering = phase === "waiting" && !video.paused && video.readyState < 3;
+    // While the room waits all players are paused: ready is who has enough to play on.
+    const held = this.timeline?.state.hold != null && !this.free.value;
+    const buffering = video.readyState < 3 && (held || (phase === "waiting" && !video.paused));
     if (
       before.phase !== phase ||
       before.driftMs !== driftMs ||
