@@ -52,14 +52,21 @@ def reserve_port(host: str, port: int, flag: str) -> socket.socket:
     """
     if port and not port_is_free(host, port):
         raise OperatorError(f"Port {port} is taken: stop what listens there, or choose another with {flag}.")
-    held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
+    tries = 1 if port else _ATTEMPTS
+    while True:
+        tries -= 1
+        held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        # as the probe does: connections of an earlier listener that linger do not hold the port
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "SO_REUSEPORT"):
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host, port or free_port(host)))
-    except OSError as error:
-        held.close()
-        raise OperatorError(
-            f"Cannot listen on {host} port {port} ({error.strerror}): choose another with {flag}."
-        ) from error
-    return held
+        try:
+            held.bind((host, port or free_port(host)))
+        except OSError as error:
+            held.close()
+            if not (tries and error.errno == errno.EADDRINUSE):
+                raise OperatorError(
+                    f"Cannot listen on {host} port {port} ({error.strerror}): choose another with {flag}."
+                ) from error
+        else:
+            return held
