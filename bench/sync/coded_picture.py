@@ -70,7 +70,7 @@ def publish(url: str, seconds: float) -> None:
     """Publish in real time for so long, then end the stream as encoders do."""
     with av.open(url, "w", format="flv", options={"flush_packets": "1"}) as out:
         video = _video(out, {"tune": "zerolatency"})
-        # The encoder's own waking up would stand in every figure: the stream's axis begins at the first frame's arrival.
+        # Else the encoder's waking up stands in every figure: the stream's axis begins at its first arrival.
         out.start_encoding()
         for number in _due(seconds):
             out.mux(video.encode(_frame(time.time_ns() // 1_000_000, number)))
