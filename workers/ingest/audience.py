@@ -26,6 +26,8 @@ TICK_S: Final = 0.02
 JOIN_FROM: Final = 50
 JOIN_FULL: Final = 500
 JOIN_MAX_S: Final = 0.1
+NEARLY_ALL: Final = 16 << 10
+"""Bytes that a socket takes while its connection is being closed."""
 ENDING_S: Final = 5.0
 """How long players may take to receive what is left of an ended stream."""
 
@@ -141,7 +143,7 @@ class Audience:
             behind = behind or place.cursor != edge
         self._edge = edge
         if self._over_at is not None:
-            self._let_go(behind)
+            self._let_go()
         elif behind:
             self._tick_soon()
 
@@ -191,11 +193,13 @@ class Audience:
         if self._places:
             self._flush()
 
-    def _let_go(self, behind: bool) -> None:
+    def _let_go(self) -> None:
+        """The stream is over: tell those who have all of it, and after a while the others."""
         late = self._over_at is not None and self._loop.time() > self._over_at
         for listener, place in list(self._places.items()):
-            if late or place.cursor in (NOWHERE, self._edge):
+            has_all = place.cursor in (NOWHERE, self._edge) and listener.waiting() <= NEARLY_ALL
+            if late or has_all:
                 del self._places[listener]
                 listener.over(Ending.ENDED)
-        if behind and self._places:
+        if self._places:
             self._tick_soon()

@@ -177,7 +177,7 @@ def test_one_who_takes_nothing_is_given_up() -> None:
 
 
 def test_at_the_end_everybody_gets_what_there_is() -> None:
-    """Who is at the edge hears of it at once, who is behind after his rest, who takes nothing after 5 s."""
+    """Who is at the edge hears of it at once, who is behind once his socket took the rest, who takes nothing after 5 s."""
     stage, quick, slow, stuck = Stage(), Listener(), Listener(), Listener()
     stage.append("A")
     for listener in (quick, slow, stuck):
@@ -187,12 +187,16 @@ def test_at_the_end_everybody_gets_what_there_is() -> None:
 
     stage.audience.finish()
     at_once = (quick.ending, slow.ending, stuck.ending)
+    slow.blocked = FULL
+    stage.loop.move(1)
+    given = (shown(slow), slow.ending)
     slow.blocked = 0
     stage.loop.move(1)
     later = (shown(slow), slow.ending, stuck.ending)
     stage.loop.move(6)
 
     assert at_once == (Ending.ENDED, None, None)
+    assert given == ("|Ab", None)
     assert later == ("|Ab", Ending.ENDED, None)
     assert stuck.ending in (Ending.ENDED, Ending.STALLED)
 
