@@ -89,7 +89,7 @@ class LimitSettings(Section):
     sockets_per_address: int = Field(default=200, ge=1)
     """Open sockets per address and gateway."""
     viewers_per_address: int = Field(default=500, ge=1)
-    """Open HTTP-FLV connections per address and gateway."""
+    """Viewer sessions of all protocols per address and gateway."""
     viewers_per_stream: int = Field(default=0, ge=0)
     """Viewers a stream may have over all gateways and protocols; 0: any number."""
     streams_per_user: int = Field(default=100, ge=1)
