@@ -42,6 +42,26 @@ def test_the_test_picture_is_on_by_itself(demo: MatineeStack) -> None:
         assert http + link in demo.log()
 
 
+def test_the_command_line_shows_how_the_picture_arrives(demo: MatineeStack) -> None:
+    """Codecs, bitrate, frame rate, who watches and who publishes, as the API shows them."""
+    stream = _room_of(demo)["stream"]
+
+    def line() -> list[str] | None:
+        listed = demo.cli("stream", "list").stdout.splitlines()
+        rows = [row.split() for row in listed if row.startswith(stream)]
+        return rows[0] if rows and rows[0][1] != "-" and "(flv" in rows[0] else None
+
+    with urllib.request.urlopen(f"{demo.http}/live/{stream}.flv", timeout=10) as viewer:
+        viewer.read(1000)
+        shown = _once_there(line)
+
+    assert shown[1].startswith("avc1.")
+    assert int(shown[2]) > 0
+    assert 20 < float(shown[3]) < 30
+    assert shown[4:6] == ["0", "0"]
+    assert "127.0.0.1" in shown
+
+
 def test_a_kicked_test_picture_comes_back(demo: MatineeStack) -> None:
     """Its publisher is sent away at the command line, and publishes again to the same room."""
     stream = _room_of(demo)["stream"]
