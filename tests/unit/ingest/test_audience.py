@@ -177,7 +177,7 @@ def test_one_who_takes_nothing_is_given_up() -> None:
 
 
 def test_at_the_end_everybody_gets_what_there_is() -> None:
-    """Who is at the edge hears of it at once, who is behind once his socket took the rest, who takes nothing after 5 s."""
+    """At the edge one hears of it at once, behind once the socket took the rest, stuck after 5 s."""
     stage, quick, slow, stuck = Stage(), Listener(), Listener(), Listener()
     stage.append("A")
     for listener in (quick, slow, stuck):
