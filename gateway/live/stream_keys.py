@@ -35,9 +35,7 @@ async def put_key(services: Services, row: StreamRow) -> None:
 
 
 def _value(row: StreamRow) -> bytes:
-    value = StreamKey(
-        stream=row.id, room=row.room, owner=row.owner, private=row.private, limits=row.limits
-    )
+    value = StreamKey(stream=row.id, room=row.room, owner=row.owner, private=row.private, limits=row.limits)
     return value.model_dump_json().encode()
 
 
