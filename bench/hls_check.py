@@ -45,7 +45,9 @@ class Checker:
             await self._fetch(session, playlist)
             self._reloads += 1
             if self._reloads % _DELTA_EVERY == 0:
-                self.book.delta(await self._get(session, f"{self.url}?_HLS_skip=YES"), playlist)
+                answer = await self._get(session, f"{self.url}?_HLS_skip=YES")
+                if answer.status == 200 or not self.retry_s:
+                    self.book.delta(answer, playlist)
             if playlist.ended:
                 return self.book
             asked = playlist.next

@@ -68,7 +68,7 @@ async def watch_in_browser(base: str, url: str, chromium: str, seconds: float) -
     async with player_page(base, chromium) as page:
         await page.evaluate(_PLAY, url)
         await page.wait_for_function("() => seen.video.currentTime > 1", timeout=_START_S * 1_000)
-        await asyncio.sleep(min(8.0, seconds / 3))  # it starts where it may and catches up
+        await asyncio.sleep(8.0)  # it starts where it may and catches up
         first = await page.evaluate(_LOOK)
         began = time.monotonic()
         while time.monotonic() - began < seconds:

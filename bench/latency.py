@@ -11,8 +11,9 @@ from bench.picture import make_loop
 from bench.rtmp import RtmpClient
 from bench.stack import Stack
 from bench.tables import Table, percentile
-from bench.viewers import FlvViewer
+from bench.viewers import FIRST_TAGS, FlvViewer
 
+JOIN_MS: Final = 200.0
 _GOP_S: Final = 4.0
 
 
@@ -65,6 +66,13 @@ async def run(
     gaps = [gap for viewer in (*watchers, *joiners) for gap in viewer.gaps] + puller.gaps
     if gaps:
         table.failures.append(f"gaps: {gaps[:4]}")
+    orders = {
+        tuple(tag for tag in joiner.first_tags if tag != "audio")[: len(FIRST_TAGS)] for joiner in joiners
+    }
+    if orders != {tuple(FIRST_TAGS)}:
+        table.failures.append(f"first tags of joiners: {sorted(orders)}")
+    if percentile(keys, 0.95) > JOIN_MS:
+        table.failures.append(f"first key frame p95 {percentile(keys, 0.95):.0f} ms")
     if len(keys) < joins:
         table.failures.append(f"{joins - len(keys)} joiners saw no key frame within 0.4 s")
     return table

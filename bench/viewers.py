@@ -14,6 +14,7 @@ from bench.picture import is_key, read_stamp
 from media.flv import PREVIOUS_TAG_SIZE, TAG_HEADER_SIZE, Tag, TagType
 
 _FLV_HEADER: Final = 13
+_FIRST_TAGS_KEPT: Final = 12
 
 
 class CountingViewer(asyncio.BufferedProtocol):
@@ -59,6 +60,21 @@ class CountingViewer(asyncio.BufferedProtocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
+
+
+FIRST_TAGS: Final = ["onMetaData", "onClock", "audio header", "video header", "key frame"]
+"""What a joiner gets first, in this order; audio frames that came before the key frame may stand before it."""
+
+
+def name_of(kind: TagType, payload: bytes) -> str:
+    """What an FLV tag of H.264 or AAC is."""
+    if kind is TagType.SCRIPT:
+        return payload[3 : 3 + int.from_bytes(payload[1:3], "big")].decode("utf-8", "replace")
+    if kind is TagType.AUDIO:
+        return "audio header" if payload[1:2] == b"\0" else "audio"
+    if payload[1:2] == b"\0":
+        return "video header"
+    return "key frame" if payload[0] >> 4 == 1 else "frame"
 
 
 class Watcher(Protocol):
@@ -134,8 +150,8 @@ class FlvViewer:
 
     def _see(self, kind: TagType, dts: int, payload: bytes, now_us: int) -> None:
         self.tags += 1
-        if len(self.first_tags) < 6:
-            self.first_tags.append(kind.name.lower())
+        if len(self.first_tags) < _FIRST_TAGS_KEPT:
+            self.first_tags.append(name_of(kind, payload))
         if kind is not TagType.VIDEO or len(payload) < 2 or payload[1] != 1:
             return
         since = time.monotonic() - self.connected_at

@@ -81,6 +81,41 @@ def leading_headers(tags: bytes) -> bytes:
     return tags[:end]
 
 
+def opening(headers: bytes, message: bytes, dts_ms: int) -> bytes:
+    """What a viewer who begins at this key message gets first, its codec headers in front or given apart.
+
+    Metadata, `onClock`, audio header, video header, key frame, in this order: players make up their minds by
+    it. The few audio frames in front of a key frame are left out.
+    """
+    tags = stamp(headers, dts_ms) + message
+    first: list[tuple[int, bytes]] = []
+    sounds: list[bytes] = []
+    end = 0
+    for at, size in _walk(tags):
+        after = at + flv.TAG_HEADER_SIZE + size + flv.PREVIOUS_TAG_SIZE
+        rank = _rank(tags, at, size)
+        if rank is None and tags[at] == flv.TagType.VIDEO:
+            sounds.clear()
+            break
+        if rank is None:
+            sounds.append(tags[at:after])
+        else:
+            first.append((rank, tags[at:after]))
+        end = after
+    first.sort(key=lambda ranked: ranked[0])
+    return b"".join([*(tag for _, tag in first), *sounds, tags[end:]])
+
+
+def _rank(tags: bytes, at: int, size: int) -> int | None:
+    """The place of a tag among those before the first frame; None for a frame."""
+    kind, body = tags[at], at + flv.TAG_HEADER_SIZE
+    if kind == flv.TagType.SCRIPT:
+        return 0 if tags.startswith(_METADATA_NAME, body) else 1
+    if not _is_header(tags, at, size):
+        return None
+    return 3 if kind == flv.TagType.VIDEO else 2
+
+
 def tracks_of(headers: bytes) -> tuple[bool, bool]:
     """Whether codec headers announce audio, and video: the flags of an FLV file header."""
     kinds = {headers[at] for at, _ in _walk(headers)}

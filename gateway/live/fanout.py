@@ -9,6 +9,7 @@ per viewer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -66,6 +67,14 @@ class Viewer:
         self.stuck_since: float | None = None
 
 
+Opening = Callable[[bytes, bytes, int], bytes]
+"""Makes what a viewer gets first of headers, the message he begins with, and its DTS in ms."""
+
+
+def _as_it_is(headers: bytes, message: bytes, dts_ms: int) -> bytes:
+    return stamp(headers, dts_ms) + message
+
+
 class Fanout:
     """The viewers of one ring. `notice` is called after each append; all else follows."""
 
@@ -78,6 +87,7 @@ class Fanout:
         sent_bytes: Counter,
         drops: Counter,
         stalled: Counter,
+        opening: Opening | None = None,
     ) -> None:
         self.viewers: set[Viewer] = set()
         self.leaving = False
@@ -87,6 +97,7 @@ class Fanout:
         self._sent_bytes = sent_bytes
         self._drops = drops
         self._stalled = stalled
+        self._opening = opening or _as_it_is
         self._edge = ring.head
         self._window = 0.0
         self._flushed_at = 0.0
@@ -246,8 +257,8 @@ class Fanout:
         head = self._ring.head
         if self._join is None or self._join[:2] != (start, head):
             taken, after = self._ring.read(start, BITE)
-            header = stamp(self._ring.header_at(start), self._ring.dts_at(start))
-            self._join = (start, head, after, b"".join((header, *taken)))
+            begin = self._opening(self._ring.header_at(start), taken[0], self._ring.dts_at(start))
+            self._join = (start, head, after, b"".join((begin, *taken[1:])))
         return self._join[3], self._join[2]
 
     def _write(self, viewer: Viewer, body: bytes) -> None:

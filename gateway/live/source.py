@@ -16,7 +16,7 @@ from gateway.live.fanout import Fanout
 from gateway.live.liveness import offline
 from media import flv
 from media.ring import Ring
-from media.timeline import Timeline, leading_headers, stamp, tracks_of
+from media.timeline import Timeline, leading_headers, opening, stamp, tracks_of
 from runtime.bus import Bus
 from runtime.kv import Bucket
 from runtime.logs import get_logger
@@ -50,6 +50,7 @@ class LiveSource:
             sent_bytes=metrics.counter("matinee_live_sent_bytes_total").labels("flv"),
             drops=metrics.counter("matinee_live_drops_total"),
             stalled=metrics.counter("matinee_live_stalled_total"),
+            opening=opening,
         )
         self._bus = bus
         self._loop = loop

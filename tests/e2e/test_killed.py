@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from bench.hls import HlsPuller
+from bench.hls_check import Checker
 from bench.picture import make_loop
 from bench.rtmp import RtmpClient, RtmpRefusedError
 from bench.viewers import FlvViewer
@@ -44,6 +45,7 @@ class Evening:
     stream: str
     flv: FlvViewer
     hls: HlsPuller
+    rules: Checker
     speaker: Member
     listener: Member
     said: list[str] = field(default_factory=list)
@@ -69,7 +71,11 @@ async def _talk(evening: Evening) -> None:
 async def an_evening(stack: MatineeStack) -> AsyncIterator[Evening]:
     """A stream watched over FLV and LL-HLS on the first gateway; a speaker there, a listener on the second."""
     gateways = [str(gateway["http"]).rstrip("/") for gateway in stack.gateways]
-    async with person(stack) as ann, aiohttp.ClientSession() as viewers:
+    async with (
+        person(stack) as ann,
+        aiohttp.ClientSession() as viewers,
+        aiohttp.ClientSession(auto_decompress=False) as judges,
+    ):
         ann.base = gateways[0]
         made = await ann.call("POST", "streams", {"title": "evening"})
         room = (await ann.call("POST", "rooms", {"name": "evening"}))["id"]
@@ -79,6 +85,7 @@ async def an_evening(stack: MatineeStack) -> AsyncIterator[Evening]:
             made["stream"],
             FlvViewer(f"{base}.flv", LOOP.frame_ms),
             HlsPuller(f"{base}/source/index.m3u8"),
+            Checker(f"{base}/source/index.m3u8", retry_s=10),
             Member(ann, room, gateways),
             Member(ann, room, gateways[::-1]),
         )
@@ -90,6 +97,7 @@ async def an_evening(stack: MatineeStack) -> AsyncIterator[Evening]:
             tasks += [
                 asyncio.ensure_future(evening.flv.run(viewers, until)),
                 asyncio.ensure_future(evening.hls.run(viewers, until)),
+                asyncio.ensure_future(evening.rules.run(judges, until)),
                 asyncio.ensure_future(evening.speaker.live()),
                 asyncio.ensure_future(evening.listener.live()),
                 asyncio.ensure_future(_talk(evening)),
@@ -152,6 +160,7 @@ async def test_a_worker_killed_is_not_noticed(scaled: MatineeStack, kind: str) -
         await asyncio.sleep(2)
 
         assert (evening.flv.gaps, evening.hls.gaps) == ([], [])
+        assert evening.rules.book.faults == []
         assert evening.hls.longest_wait_s < 3
         assert evening.flv.tags > tags
         assert evening.hls.parts > parts
@@ -184,6 +193,7 @@ async def test_an_ingest_killed_keeps_its_viewers(scaled: MatineeStack) -> None:
         assert evening.hls.parts > parts
         assert [gap for gap in evening.flv.gaps if not gap.startswith("DTS")] == []
         assert evening.hls.gaps == []
+        assert evening.rules.book.faults == []
 
 
 @pytest.mark.parametrize("server", ["nats", "postgres", "redis"])

@@ -7,7 +7,7 @@ EPOCH = 1_800_000_000_000
 AVC_HEADER = flv.mux(flv.TagType.VIDEO, 0, b"\x17\x00\x00\x00\x00record")
 AAC_HEADER = flv.mux(flv.TagType.AUDIO, 0, b"\xaf\x00\x12\x10")
 METADATA = flv.mux(flv.TagType.SCRIPT, 0, b"\x02\x00\x0aonMetaData\x08\x00\x00\x00\x00\x00\x00\x09")
-HEADERS = METADATA + AVC_HEADER + AAC_HEADER
+HEADERS = METADATA + AAC_HEADER + AVC_HEADER
 
 
 def key_frame(dts_ms: int, body: bytes = b"key") -> bytes:

@@ -4,7 +4,7 @@ import struct
 
 from bus_schemas.tags import TagFlags, TagHeader
 from media import flv, script
-from media.timeline import Timeline, leading_headers, shift, stamp, tracks_of
+from media.timeline import Timeline, leading_headers, opening, shift, stamp, tracks_of
 from tests.unit.gateway.live_sources import (
     AAC_HEADER,
     AVC_HEADER,
@@ -134,3 +134,27 @@ def test_tracks_are_those_of_the_sequence_headers() -> None:
     assert tracks_of(HEADERS) == (True, True)
     assert tracks_of(AAC_HEADER) == (True, False)
     assert tracks_of(AVC_HEADER) == (False, True)
+
+
+def test_who_begins_gets_what_players_want_to_know_first() -> None:
+    """Metadata, clock, audio header, video header, key frame; the sound in front of the key frame is left out."""
+    metadata = flv.mux(flv.TagType.SCRIPT, 0, b"\x02\x00\x0aonMetaData\x08")
+    clock = flv.mux(flv.TagType.SCRIPT, 500, b"\x02\x00\x07onClock\x08")
+    video_header = flv.mux(flv.TagType.VIDEO, 0, b"\x17\x00\x00\x00\x00record")
+    audio_header = flv.mux(flv.TagType.AUDIO, 0, b"\xaf\x00record")
+    sound, later = (
+        flv.mux(flv.TagType.AUDIO, 480, b"\xaf\x01early"),
+        flv.mux(flv.TagType.AUDIO, 503, b"\xaf\x01later"),
+    )
+    key = flv.mux(flv.TagType.VIDEO, 500, b"\x17\x01\x00\x00\x00key")
+
+    joined = opening(metadata + video_header + audio_header, clock + sound + key + later, 500)
+    inline = opening(b"", metadata + video_header + audio_header + sound + clock + key + later, 0)
+    silent = opening(metadata + audio_header, sound + later, 480)
+
+    wanted = [b"\x02\x00\x0aonMetaData\x08", b"\x02\x00\x07onClock\x08", b"\xaf\x00record"]
+    wanted += [b"\x17\x00\x00\x00\x00record", b"\x17\x01\x00\x00\x00key", b"\xaf\x01later"]
+    assert [tag.payload for tag in flv.demux(joined)] == wanted
+    assert [tag.payload for tag in flv.demux(inline)] == wanted
+    assert [tag.timestamp_ms for tag in flv.demux(joined)] == [500, 500, 500, 500, 500, 503]
+    assert [tag.payload for tag in flv.demux(silent)][2:] == [b"\xaf\x01early", b"\xaf\x01later"]
