@@ -3,9 +3,12 @@
 import io
 import itertools
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import av
 import av.logging
@@ -106,6 +109,53 @@ def test_every_frame_can_be_decoded(warnings_of_libav: pytest.LogCaptureFixture)
     with av.open(io.BytesIO(source), "r") as container:
         assert pictures == [bytes(frame.planes[0]) for frame in container.decode(video=0)]
     assert not warnings_of_libav.records
+
+
+@pytest.mark.parametrize(("video", "audio"), [("libx265", "ac3"), ("libx264", "eac3")])
+def test_other_codecs_that_transport_streams_carry(
+    video: str, audio: str, warnings_of_libav: pytest.LogCaptureFixture
+) -> None:
+    """H.265, AC-3 and E-AC-3, fragmented by libavformat: what it reads of ours is what it wrote."""
+    source = _fragmented(video, audio)
+    tracks = read_init(source[: source.index(b"moof") - 4])
+    starts = [match.start() - 4 for match in re.finditer(b"moof", source)]
+    parts = [source[at:after] for at, after in itertools.pairwise([*starts, source.index(b"mfra") - 4])]
+
+    ts = Muxer(tracks).segment(parts, 0)
+
+    with av.open(io.BytesIO(ts), "r") as container:
+        frames = list(container.decode(video=0, audio=0))
+    assert sum(isinstance(frame, av.VideoFrame) for frame in frames) == 30
+    assert [data for _, _, data in _read(ts, "audio")] == [data for _, _, data in _read(source, "audio")]
+    assert not warnings_of_libav.records
+
+
+def _fragmented(video: str, audio: str) -> bytes:
+    """A second of grey and silence as `moof` and `mdat` with their offsets based on the moof."""
+    file = io.BytesIO()
+    flags = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
+    with av.open(file, "w", format="mp4", options=flags) as container:
+        quiet = {"x265-params": "log-level=none", "preset": "ultrafast", "tune": "zerolatency"}
+        stream: Any = container.add_stream(video, rate=30, options=quiet)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        if video == "libx265":
+            stream.codec_context.codec_tag = "hvc1"
+        sound: Any = container.add_stream(audio, rate=48_000, layout="stereo")
+        for number in range(30):
+            picture = av.VideoFrame(320, 180, "yuv420p")
+            for plane in picture.planes:
+                plane.update(bytes([number]) * plane.buffer_size)
+            picture.pts, picture.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(picture))
+        for number in range(30):
+            samples = av.AudioFrame(format="fltp", layout="stereo", samples=1536)
+            for sample_plane in samples.planes:
+                sample_plane.update(bytes(sample_plane.buffer_size))
+            samples.sample_rate, samples.pts, samples.time_base = 48_000, number * 1536, Fraction(1, 48_000)
+            container.mux(sound.encode(samples))
+        for one in (stream, sound):
+            container.mux(one.encode(None))
+    return file.getvalue()
 
 
 def test_any_segment_can_be_the_first() -> None:
