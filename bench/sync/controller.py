@@ -96,7 +96,7 @@ class Controller:
         self._learning: _Learning | None = None
         self._was_paused = True
         self._last_hold = False
-        self.seek_cost = 0.1
+        self.seek_cost = 0.2
         self.start_lead = 0.04
 
     def set_timeline(self, timeline: Timeline | None, now: float) -> None:

@@ -114,7 +114,7 @@ export class Controller {
   private lastHold = false;
 
   /** What a seek costs this player, s: learned from where it lands. */
-  seekCost = 0.1;
+  seekCost = 0.2;
   /** How long this player takes from `play()` to moving pictures, s: learned likewise. */
   startLead = 0.04;
 
