@@ -10,7 +10,6 @@ import uvloop
 
 from bench import commands, fanout, hls_player, latency, peers, slow, soak, sockets, streams
 from bench.stack import running_stack
-from bench.sync import browsers as sync_browsers
 from bench.sync import table as sync_table
 from bench.tables import Table
 from runtime.lifecycle import raise_file_limit
@@ -55,6 +54,8 @@ async def _run(options: argparse.Namespace) -> list[Table]:
     if options.bench == "sync":
         if not options.browsers:
             return list(sync_table.run(members=options.members, **timing))
+        from bench.sync import browsers as sync_browsers  # noqa: PLC0415  # of the development lock
+
         async with running_stack(options.ready_file) as stack:
             return [await sync_browsers.run(stack, browsers=options.browsers, **timing)]
     scale: tuple[str, ...] = ("gateway=2", "sync=2") if options.bench == "commands" else ()

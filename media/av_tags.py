@@ -134,8 +134,9 @@ def parse_video(payload: bytes | memoryview) -> VideoTag:
         return VideoTag(frame_type, None, f"codec {number}", PacketType.OTHER, 0, 1, size)
     if size < AVC_HEADER_SIZE:
         raise AvTagError(f"an AVC tag of {size} bytes")
-    composition = int.from_bytes(payload[2:5], "big", signed=True)
     packet = PacketType(payload[1]) if payload[1] <= PacketType.END_OF_SEQUENCE else PacketType.OTHER
+    # Only a frame has one (E.4.3.2); what stands there in front of a header means nothing.
+    composition = int.from_bytes(payload[2:5], "big", signed=True) if packet is PacketType.FRAME else 0
     plain = number == VIDEO_CODEC_AVC
     codec = VideoCodec.AVC if plain else VideoCodec.HEVC
     return VideoTag(frame_type, codec, codec, packet, composition, AVC_HEADER_SIZE, size, plain)

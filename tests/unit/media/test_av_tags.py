@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media.av_tags import (
@@ -227,6 +227,7 @@ HEADS = st.sampled_from(
 
 
 @given(HEADS, st.binary(max_size=40))
+@example(b"\x1c\x00", b"\x00\x00\x01")
 def test_any_bytes_are_a_value_or_a_named_error(head: bytes, rest: bytes) -> None:
     """The body lies within the payload, and the plain form says the same."""
     payload = head + rest
