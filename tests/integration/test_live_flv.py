@@ -12,7 +12,6 @@ import pytest
 from bus_schemas.tags import TagFlags
 from media import flv
 from runtime.postgres import migrate
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.live_encoder import Encoder
 from tests.integration.live_site import Site, visiting_site
@@ -26,13 +25,13 @@ def gateways(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[list[GatewayProcess]]:
     """One gateway that lets an address open few streams, and lets go of a stream soon."""
     asyncio.run(migrate(module_postgres_dsn))
     running = GatewayProcess(
         tmp_path_factory.mktemp("gateways") / "0.log", nats=nats_url, postgres=module_postgres_dsn,
-        redis=redis_server.url, LIMITS__VIEWERS_PER_ADDRESS="20", LIMITS__SIGN_INS_PER_MINUTE="1000",
+        redis=module_redis_url, LIMITS__VIEWERS_PER_ADDRESS="20", LIMITS__SIGN_INS_PER_MINUTE="1000",
         LIVE__RING_BYTES=str(4 << 20), LIVE__STALL_S="2",
     )  # fmt: skip
     try:

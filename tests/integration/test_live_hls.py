@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from runtime.postgres import migrate
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.live_encoder import Encoder, Packager
 from tests.integration.live_site import Site, visiting_site
@@ -22,14 +21,14 @@ def gateways(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[list[GatewayProcess]]:
     """Two gateways."""
     asyncio.run(migrate(module_postgres_dsn))
     directory = tmp_path_factory.mktemp("gateways")
     running = [
         GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url,
+            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url,
             LIMITS__SIGN_INS_PER_MINUTE="1000", GATEWAY__HEADER_S="2", GATEWAY__BODY_S="2",
         )
         for n in range(2)

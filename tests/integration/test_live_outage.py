@@ -21,13 +21,13 @@ def gateways(
     tmp_path_factory: pytest.TempPathFactory,
     nats_server: RunningServer,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[list[GatewayProcess]]:
     """One gateway."""
     asyncio.run(migrate(module_postgres_dsn))
     running = GatewayProcess(
         tmp_path_factory.mktemp("gateways") / "0.log", nats=nats_server.url, postgres=module_postgres_dsn,
-        redis=redis_server.url,
+        redis=module_redis_url,
     )  # fmt: skip
     try:
         running.wait_ready()

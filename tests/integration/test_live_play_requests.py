@@ -8,7 +8,6 @@ import pytest
 from bus_schemas.messages.live import PlayAnswered, PlayAsked
 from bus_schemas.subjects import LIVE_PLAY
 from runtime.postgres import migrate
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.live_site import Site, visiting_site
 
@@ -20,14 +19,14 @@ def gateways(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[list[GatewayProcess]]:
     """Two gateways: one of them answers."""
     asyncio.run(migrate(module_postgres_dsn))
     directory = tmp_path_factory.mktemp("gateways")
     running = [
         GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url
+            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url
         )
         for n in range(2)
     ]

@@ -11,7 +11,6 @@ import pytest
 
 from media import flv
 from runtime.postgres import migrate
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.live_encoder import Encoder
 from tests.integration.live_site import WITHIN, Site, visiting_site
@@ -21,12 +20,12 @@ pytestmark = pytest.mark.connected
 
 @pytest.fixture
 def gateways(
-    tmp_path: Path, nats_url: str, postgres_dsn: str, redis_server: RunningServer
+    tmp_path: Path, nats_url: str, postgres_dsn: str, redis_url: str
 ) -> Iterator[list[GatewayProcess]]:
     """One gateway for each test, which may tell it to go."""
     asyncio.run(migrate(postgres_dsn))
     running = GatewayProcess(
-        tmp_path / "0.log", nats=nats_url, postgres=postgres_dsn, redis=redis_server.url, LIVE__STALL_S="2"
+        tmp_path / "0.log", nats=nats_url, postgres=postgres_dsn, redis=redis_url, LIVE__STALL_S="2"
     )
     try:
         running.wait_ready()
