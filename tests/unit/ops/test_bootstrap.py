@@ -115,3 +115,19 @@ def test_an_old_python_can_read_as_far_as_the_sentence_about_its_age() -> None:
     import ast
 
     ast.parse(SCRIPT.read_text("utf-8"), feature_version=(3, 7))
+
+
+def test_bytecode_goes_beside_the_packages_where_none_may_lie_beside_the_sources(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to write no bytecode, it is kept in .venv: compiled anew, each start would take twice as long."""
+    _complete(script, "run")
+    handed: dict[str, str] = {}
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "argv", ["matinee", "doctor"])
+    monkeypatch.setattr(script.os, "execve", lambda _path, _words, environment: handed.update(environment))
+
+    script.main()
+
+    assert "PYTHONDONTWRITEBYTECODE" not in handed
+    assert handed["PYTHONPYCACHEPREFIX"] == str(script.VENV / "bytecode")
