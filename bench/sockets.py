@@ -29,7 +29,7 @@ async def run(
     token = await stack.register()
     room = await stack.call("POST", "rooms", {"name": "bench"}, token=token)
     bases = [str(gateway["http"]).rstrip("/") for gateway in stack.ready["gateways"]][:gateways]
-    # one account many times over: the cost of a socket is the socket's, not the account's
+    # at most fifty guests, each many times over: what is measured is the socket, not the sign-in
     tokens = [await stack.guest() for _ in range(min(sockets, 50))]
     joined = 0
     arrived: dict[int, list[float]] = {}
