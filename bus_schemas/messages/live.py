@@ -22,6 +22,8 @@ class StopReason(StrEnum):
     """Its key was taken over by a newer publisher; the stream itself goes on."""
     LIMIT = "limit"
     """It broke a limit of its key."""
+    CODEC = "codec"
+    """It sent a codec that is not carried."""
 
 
 class StreamStarted(BusMessage):
@@ -137,8 +139,8 @@ class PublisherHeard(BusMessage):
 
 
 class PlayAsked(BusMessage):
-    """May this player, who came to a worker without a database, play the stream? Then, unanswered, that he
-    still does (each 4 s), and that he does no more."""
+    """May this player, who came to a worker without a database, play the stream? Then that he still does
+    (each 4 s), answered with whether he still may, and, unanswered, that he does no more."""
 
     stream: Id
     stage: Literal["begin", "beat", "end"] = "begin"
@@ -150,6 +152,8 @@ class PlayAsked(BusMessage):
     address: str = ""
     query: str = Field(default="", max_length=4_096)
     """What stood behind `?`, without the token; for hooks."""
+    user: Id | None = None
+    """With `beat`: whose token it was, as the first answer said."""
     duration_s: int = Field(default=0, ge=0)
     """With `end`: how long he played."""
 
@@ -161,6 +165,26 @@ class PlayAnswered(BusMessage):
     allowed: bool
     detail: str = ""
     """Where it is not: a sentence for the player."""
+    user: Id | None = None
+    """Whose token it was; None where it takes none."""
+    room: Id | None = None
+    """The stream's room."""
+
+
+class PlayRightsChanged(BusMessage):
+    """Who may play is to be looked up again: of those who play, everybody whom all that is named fits."""
+
+    room: Id | None = None
+    stream: Id | None = None
+    user: Id | None = None
+
+    def concerns(self, *, room: str | None, stream: str, user: str | None) -> bool:
+        """Whether it is about this viewer. One without a name is concerned by what is said of his stream."""
+        return (
+            self.room in (None, room)
+            and self.stream in (None, stream)
+            and (self.user is None or self.user == user)
+        )
 
 
 class StreamKey(BusMessage):
@@ -174,6 +198,8 @@ class StreamKey(BusMessage):
     limits: StreamLimits = StreamLimits()
     title: str | None = None
     """Set by a hook, for one publish: in the bucket there is none."""
+    viewers: int | None = Field(default=None, ge=0)
+    """The same: in place of the stream's own limit of viewers; 0 is the site's."""
 
 
 class PublisherClaim(BusMessage):
@@ -192,5 +218,7 @@ class PublisherClaim(BusMessage):
     """Start of the publish session."""
     takeovers: tuple[EpochMs, ...] = ()
     """When the stream was taken over lately, oldest first: what the takeover limit counts."""
+    viewers: int | None = Field(default=None, ge=0)
+    """How many may watch, as a hook said; 0: as many as the site allows; None: as stands with the stream."""
     leaving: bool = False
     """His worker drains and asked him to connect again: whoever has the key may follow, uncounted."""

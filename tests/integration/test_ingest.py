@@ -27,6 +27,7 @@ from runtime.emit import emit
 from runtime.kv import Bucket
 from tests.embedded import RunningServer, fresh_name
 from tests.integration.ingest_worker import (
+    WITHIN,
     Ingest,
     RawPublisher,
     push_by_libavformat,
@@ -371,6 +372,10 @@ async def test_a_codec_that_is_not_carried_is_refused_in_words(ingest: Ingest) -
     await publisher.read_to_end()
 
     assert b"set the encoder to one of them" in publisher.answers
+    async with asyncio.timeout(WITHIN):
+        while not (events := await ingest.events(stream)) or not isinstance(events[-1], StreamStopped):
+            await asyncio.sleep(0.05)
+    assert events[-1].reason == "codec"
     await publisher.close()
 
 

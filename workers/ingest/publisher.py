@@ -81,7 +81,7 @@ class Publisher:
             self.publication.push(event.kind, event.timestamp, event.payload)
         except UnsupportedCodecError as error:
             self._around.metrics.counter("matinee_ingest_refused_total").labels("codec").inc()
-            self.stop("NetStream.Publish.Rejected", str(error), "codec", StopReason.LIMIT)
+            self.stop("NetStream.Publish.Rejected", str(error), "codec", StopReason.CODEC)
             return False
         return True
 

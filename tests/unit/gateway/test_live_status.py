@@ -18,7 +18,8 @@ def test_a_publisher_makes_the_stream_live() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", [StopReason.UNPUBLISHED, StopReason.LOST, StopReason.KICKED, StopReason.LIMIT]
+    "reason",
+    [StopReason.UNPUBLISHED, StopReason.LOST, StopReason.KICKED, StopReason.LIMIT, StopReason.CODEC],
 )
 def test_whatever_ends_it_makes_it_offline(reason: StopReason) -> None:
     """Members need not know why."""
