@@ -27,7 +27,6 @@ from runtime.emit import emit
 from runtime.kv import Bucket
 from tests.embedded import RunningServer, fresh_name
 from tests.integration.ingest_worker import (
-    WITHIN,
     Ingest,
     RawPublisher,
     push_by_libavformat,
@@ -368,14 +367,17 @@ async def test_a_codec_that_is_not_carried_is_refused_in_words(ingest: Ingest) -
     publisher = await RawPublisher.to(ingest.port)
     await publisher.publish(stream)
 
+    publisher.send_headers()
+    publisher.send_frame(key_frame(), 0)
+    await until(lambda: ingest.of(stream))
     publisher.send_frame(b"\x12" + bytes(20), 0)
     await publisher.read_to_end()
 
     assert b"set the encoder to one of them" in publisher.answers
-    async with asyncio.timeout(WITHIN):
-        while not (events := await ingest.events(stream)) or not isinstance(events[-1], StreamStopped):
-            await asyncio.sleep(0.05)
-    assert events[-1].reason == "codec"
+    await until(lambda: any(header.flags & TagFlags.END for header, _ in ingest.of(stream)))
+    stopped = (await ingest.events(stream))[-1]
+    assert isinstance(stopped, StreamStopped)
+    assert stopped.reason == "codec"
     await publisher.close()
 
 
