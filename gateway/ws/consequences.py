@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bus_schemas.permissions import MemberState
+from bus_schemas.socket_frames import CLOSE_BEGIN_ANEW
 from gateway.http.problems import AWAY
 from gateway.ws.channel import Channel
 from gateway.ws.events import RoomEventFrame
@@ -74,7 +75,7 @@ class Consequences:
         except AWAY as exc:
             # It has missed something and cannot be told what: another connection will.
             log.warning("no snapshot after a new beginning", room=channel.room, error=repr(exc))
-            seat.session.close(1012, "begin anew")
+            seat.session.close(CLOSE_BEGIN_ANEW, "begin anew")
 
     def _later(self, channel: Channel, work: Callable[[], Awaitable[None]]) -> None:
         lane = self._lanes.setdefault(channel.room, Lane(self._tasks, "room-consequences", LANE_MAX))
@@ -88,7 +89,7 @@ class Consequences:
             # Rights that cannot be read again are none: the sockets come back and are asked anew.
             log.warning("rights not read again", room=channel.room, error=repr(exc))
             for seat in _seats(channel):
-                seat.session.close(1012, "rights changed")
+                seat.session.close(CLOSE_BEGIN_ANEW, "rights changed")
 
     async def _reread(self, channel: Channel, users: list[str] | None) -> None:
         """Read memberships again, of all here or of these, and tell those whose rights are others now."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, cast
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.messages.room import DanmakuPosted
+from bus_schemas.socket_frames import FrameId, JoinedHead, Resumed, You
 from bus_schemas.streams import ROOM_EVENTS
 from bus_schemas.subjects import ROOM_EVENT
 from gateway.membership import Membership
 from gateway.ws.channel import Channel, Seat
 from gateway.ws.events import Marks, RoomEventFrame, render
-from gateway.ws.frames import FrameId, answer
+from gateway.ws.frames import answer
 from gateway.ws.parts import RoomParts
 from runtime import direct
 from runtime.clock import now_ms
@@ -20,14 +22,14 @@ RESUMED_MAX: Final = 20_000
 ATTEMPTS: Final = 5
 
 
-def you(member: Membership) -> dict[str, Any]:
+def you(member: Membership) -> You:
     """`{user, role, state, permissions}` of the reader himself."""
-    return {
-        "user": member.user,
-        "role": member.role.value,
-        "state": member.state.value,
-        "permissions": str(int(member.permissions)),
-    }
+    return You(
+        user=member.user,
+        role=member.role,
+        state=member.state,
+        permissions=str(int(member.permissions)),
+    )
 
 
 async def resume(
@@ -55,13 +57,15 @@ async def resume(
     newest = known[-1].seq if known else after
     seat.outgoing.send(
         answer(
-            "resumed",
             frame_id,
-            room=channel.room,
-            after=after,
-            seq=newest,
-            epoch=parts.hub.epoch,
-            now=now_ms(),
+            Resumed(
+                type="resumed",
+                room=channel.room,
+                after=after,
+                seq=newest,
+                epoch=parts.hub.epoch,
+                now=now_ms(),
+            ),
         )
     )
     channel.admit(seat, Marks(after=newest), known, now)
@@ -112,14 +116,16 @@ async def welcome(
             missed.append(event)
         elif not missed:
             seq = event.seq
-    head: dict[str, Any] = {} if frame_id is None else {"id": frame_id}
-    head |= {
-        "room": channel.room,
-        "you": you(member),
-        "danmaku": channel.recent_danmaku(now_ms()),
-        "seq": seq,
-        "epoch": parts.hub.epoch,
-        "now": now_ms(),
-    }
+    head = JoinedHead(
+        type="joined",
+        room=channel.room,
+        you=you(member),
+        danmaku=cast("list[DanmakuPosted]", channel.recent_danmaku(now_ms())),  # As JSON has them.
+        seq=seq,
+        epoch=parts.hub.epoch,
+        now=now_ms(),
+    )
+    if frame_id is not None:
+        head["id"] = frame_id
     seat.outgoing.push([snapshot.joined(head, member.permissions)])
     channel.admit(seat, marks, missed, now)

@@ -8,11 +8,9 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from bus_schemas.permissions import NOTHING, Permission
+from bus_schemas.socket_frames import EVENT_INTERNAL
 from gateway.ws.frames import text_frame
 from gateway.ws.outgoing import Worth
-
-INTERNAL: Final = ("v", "commands", "order", "history", "debts")
-"""Fields of the bus that are nothing to clients."""
 
 WANTED: Final = {"playlist": Permission.VIEW_PLAYLIST, "member": Permission.VIEW_MEMBER_LIST}
 """Events that only those get who may see what they are about; all others go to every member."""
@@ -50,7 +48,7 @@ def render(room: str, seq: int, body: bytes) -> RoomEventFrame | None:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return None
-    for name in INTERNAL:
+    for name in EVENT_INTERNAL:
         event.pop(name, None)
     kind = event.pop("type")
     event.pop("room", None)

@@ -8,7 +8,8 @@ one event is one `bytes` for every socket of a room.
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -33,19 +34,8 @@ from bus_schemas.limits import (
 )
 from bus_schemas.messages.base import Id
 from bus_schemas.messages.room import DanmakuMode, DanmakuSize
-from bus_schemas.messages.shapes import PlaybackMode
-
-SUBPROTOCOL: Final = "matinee.v1"
-BEARER_PREFIX: Final = "bearer."
-
-CLOSE_UNAUTHENTICATED: Final = 4001
-CLOSE_TOO_SLOW: Final = 4008
-CLOSE_GOING_AWAY: Final = 4012
-CLOSE_NOT_TEXT: Final = 1003
-CLOSE_ABUSIVE: Final = 1008
-CLOSE_TOO_LARGE: Final = 1009
-CLOSE_CODES: Final = frozenset({CLOSE_UNAUTHENTICATED, CLOSE_TOO_SLOW, CLOSE_GOING_AWAY})
-"""Those of our own."""
+from bus_schemas.messages.shapes import PlaybackMode, PlaybackState
+from bus_schemas.socket_frames import FRAME_ID_MAX, Answer, Error, FrameId, Notice
 
 FRAME_CHARS_MAX: Final = SOCKET_FRAME_MAX // 4
 """A text of so many characters cannot be too large, whatever they are."""
@@ -53,14 +43,8 @@ MESSAGE_MAX: Final = 2 << 20
 """What is read of a frame that is too large, so that its sender can be told; beyond it he is cut off."""
 
 TOKEN_MAX: Final = 8_192
-FRAME_ID_MAX: Final = 64
 ERRORS_SHOWN: Final = 3
 
-FrameId = (
-    Annotated[str, StringConstraints(min_length=1, max_length=FRAME_ID_MAX)]
-    | Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
-)
-"""Chosen by the client, given back as it came; the stream's epoch has the same form."""
 ClientId = Annotated[
     str, StringConstraints(min_length=1, max_length=CLIENT_ID_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
@@ -255,25 +239,25 @@ def frame(payload: bytes, opcode: int = 0x1) -> bytes:
     return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
 
 
-def text_frame(message: dict[str, Any]) -> bytes:
+def text_frame(message: Answer | Notice | Mapping[str, object]) -> bytes:
     """A JSON text frame, ready for any socket."""
     return frame(to_json(message))
 
 
-def answer(kind: str, frame_id: str | int | None, **fields: Any) -> bytes:
+def answer(frame_id: FrameId | None, message: Answer) -> bytes:
     """A frame that answers one of the client's, carrying its id where it had one."""
-    if frame_id is None:
-        return text_frame({"type": kind, **fields})
-    return text_frame({"type": kind, "id": frame_id, **fields})
+    if frame_id is not None:
+        message["id"] = frame_id
+    return text_frame(message)
 
 
-def error(frame_id: str | int | None, why: Refused, *, room: str | None = None) -> bytes:
+def error(frame_id: FrameId | None, why: Refused, *, room: str | None = None) -> bytes:
     """`error {id, code, detail, retry_after?, state?}`, and of which room."""
-    fields: dict[str, Any] = {"code": why.code.value, "detail": why.detail}
+    message = Error(type="error", code=why.code, detail=why.detail)
     if room is not None:
-        fields["room"] = room
+        message["room"] = room
     if why.retry_after is not None:
-        fields["retry_after"] = why.retry_after
+        message["retry_after"] = why.retry_after
     if why.state is not None:
-        fields["state"] = why.state
-    return answer("error", frame_id, **fields)
+        message["state"] = cast("PlaybackState", why.state)  # As JSON has it: it came so over the bus.
+    return answer(frame_id, message)

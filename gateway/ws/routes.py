@@ -12,6 +12,14 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.socket_frames import (
+    BEARER_PREFIX,
+    CLOSE_CODES,
+    CLOSE_GOING_AWAY,
+    CLOSE_TOO_SLOW,
+    CLOSE_UNAUTHENTICATED,
+    SUBPROTOCOL,
+)
 from gateway.auth.principal import Principal, bearer_token
 from gateway.http.problems import AWAY
 from gateway.live.parts import LIVE
@@ -56,13 +64,13 @@ class Sockets:
         if self.draining:
             raise Refused(ErrorCode.UNAVAILABLE, "This server is going away: ask another one.", retry_after=1)
         offered = _subprotocols(request)
-        if offered and frames.SUBPROTOCOL not in offered:
-            raise Refused(ErrorCode.INVALID, f"Offer the subprotocol {frames.SUBPROTOCOL}.", status=400)
+        if offered and SUBPROTOCOL not in offered:
+            raise Refused(ErrorCode.INVALID, f"Offer the subprotocol {SUBPROTOCOL}.", status=400)
         address = self._parts.services.addresses.of(request)
         if self._limit and self._by_address[address] >= self._limit:
             raise Refused(ErrorCode.RATE_LIMITED, "Too many sockets from your address.", retry_after=5)
         ws = web.WebSocketResponse(
-            protocols=(frames.SUBPROTOCOL,),
+            protocols=(SUBPROTOCOL,),
             compress=False,
             autoping=False,
             max_msg_size=frames.MESSAGE_MAX,
@@ -77,8 +85,8 @@ class Sockets:
             await ws.prepare(request)
             principal = await self._authenticate(request, offered)
             if isinstance(principal, Refused):
-                await _close(ws, frames.CLOSE_UNAUTHENTICATED, principal.detail)
-                self._closed.labels(str(frames.CLOSE_UNAUTHENTICATED)).inc()
+                await _close(ws, CLOSE_UNAUTHENTICATED, principal.detail)
+                self._closed.labels(str(CLOSE_UNAUTHENTICATED)).inc()
             else:
                 await self._serve(ws, request, principal)
         finally:
@@ -130,7 +138,7 @@ class Sockets:
             for session in list(self._slow):
                 session.outgoing.flush(now)
                 if session.outgoing.too_slow:
-                    session.close(frames.CLOSE_TOO_SLOW, "too slow: resume where you are")
+                    session.close(CLOSE_TOO_SLOW, "too slow: resume where you are")
                 if session.outgoing.too_slow or not session.outgoing.slow:
                     self._slow.discard(session)
             if tick % TICKS_A_SECOND:
@@ -144,7 +152,7 @@ class Sockets:
         """A sign-in was ended: its sockets end too."""
         for session in self._sessions.values():
             if session.principal.session == sign_in:
-                session.close(frames.CLOSE_UNAUTHENTICATED, "signed out")
+                session.close(CLOSE_UNAUTHENTICATED, "signed out")
 
     async def drain(self) -> None:
         """Send everybody elsewhere."""
@@ -152,7 +160,7 @@ class Sockets:
         sessions = list(self._sessions.values())
         for start in range(0, len(sessions), DRAIN_BATCH):
             for session in sessions[start : start + DRAIN_BATCH]:
-                session.close(frames.CLOSE_GOING_AWAY, "this server is going away: reconnect")
+                session.close(CLOSE_GOING_AWAY, "this server is going away: reconnect")
             await asyncio.sleep(0)
         if self._sessions:
             try:
@@ -164,7 +172,7 @@ class Sockets:
 
 def _shown_code(code: int | None) -> int:
     """For metrics: clients may close with any number."""
-    return code if code is not None and (1000 <= code <= 1015 or code in frames.CLOSE_CODES) else 1005
+    return code if code is not None and (1000 <= code <= 1015 or code in CLOSE_CODES) else 1005
 
 
 def _subprotocols(request: web.Request) -> list[str]:
@@ -177,11 +185,7 @@ def _subprotocols(request: web.Request) -> list[str]:
 
 def _bearer(offered: list[str]) -> str | None:
     return next(
-        (
-            name.removeprefix(frames.BEARER_PREFIX)
-            for name in offered
-            if name.startswith(frames.BEARER_PREFIX)
-        ),
+        (name.removeprefix(BEARER_PREFIX) for name in offered if name.startswith(BEARER_PREFIX)),
         None,
     )
 

@@ -16,8 +16,21 @@ from aiohttp import WSMsgType, web
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.limits import SOCKET_FRAME_MAX
-from bus_schemas.messages.shapes import User
+from bus_schemas.messages.shapes import ChatMessage, PlaybackState, User
 from bus_schemas.permissions import Permission
+from bus_schemas.socket_frames import (
+    CLOSE_ABUSIVE,
+    CLOSE_NOT_TEXT,
+    CLOSE_TOO_LARGE,
+    CLOSE_UNAUTHENTICATED,
+    Ack,
+    FrameId,
+    Kicked,
+    PlayToken,
+    Pong,
+    TimeAnswer,
+    YouChanged,
+)
 from gateway.auth.principal import Principal
 from gateway.db.streams import StreamRow
 from gateway.http.problems import as_refused
@@ -30,7 +43,6 @@ from gateway.ws.frames import (
     Chat,
     Danmaku,
     FrameError,
-    FrameId,
     Join,
     Leave,
     Ping,
@@ -146,7 +158,7 @@ class Session:
                     self._pings_missed = 0
                     self.outgoing.send(frames.frame(message.data, WSMsgType.PONG))
                 elif message.type is WSMsgType.BINARY:
-                    self.close(frames.CLOSE_NOT_TEXT, "frames are JSON text")
+                    self.close(CLOSE_NOT_TEXT, "frames are JSON text")
                 else:
                     return
         finally:
@@ -172,7 +184,7 @@ class Session:
     def tend(self, now: float, wall_ms: int) -> None:
         """Ping, and close what is over: called each second (seconds, monotonic; epoch ms)."""
         if wall_ms > self.principal.expires_at + GRACE_MS:
-            self.close(frames.CLOSE_UNAUTHENTICATED, "the token has expired")
+            self.close(CLOSE_UNAUTHENTICATED, "the token has expired")
         elif now >= self._next_ping:
             if self._pings_missed >= PINGS_MISSED_MAX:
                 self.close_code = self.close_code or 1006
@@ -199,7 +211,7 @@ class Session:
     async def _take(self, text: str) -> None:
         received = now_ms()
         if len(text) > frames.FRAME_CHARS_MAX and len(text.encode()) > SOCKET_FRAME_MAX:
-            self.close(frames.CLOSE_TOO_LARGE, f"a frame has at most {SOCKET_FRAME_MAX} bytes")
+            self.close(CLOSE_TOO_LARGE, f"a frame has at most {SOCKET_FRAME_MAX} bytes")
             return
         try:
             frame = frames.parse(text)
@@ -220,14 +232,16 @@ class Session:
     def _fault(self) -> None:
         self._faults += 1
         if self._faults > ABUSE_MAX:
-            self.close(frames.CLOSE_ABUSIVE, "too many frames, or too many that are none")
+            self.close(CLOSE_ABUSIVE, "too many frames, or too many that are none")
 
     async def _dispatch(self, frame: AnyFrame, received: int) -> None:
         match frame:
             case Time():
-                self.outgoing.send(answer("time", frame.id, t0=frame.t0, t1=received, t2=now_ms()))
+                self.outgoing.send(
+                    answer(frame.id, TimeAnswer(type="time", t0=frame.t0, t1=received, t2=now_ms()))
+                )
             case Ping():
-                self.outgoing.send(answer("pong", frame.id))
+                self.outgoing.send(answer(frame.id, Pong(type="pong")))
             case Report():
                 self._report(frame)
             case Playback():
@@ -268,9 +282,21 @@ class Session:
         self._counter.labels(frame.type, why.code.value).inc()
         self.outgoing.send(frames.error(frame.id, why, room=getattr(frame, "room", None)))
 
-    def _ack(self, frame_id: FrameId | None, **fields: object) -> None:
-        if frame_id is not None:
-            self.outgoing.send(answer("ack", frame_id, **fields))
+    def _ack(
+        self,
+        frame_id: FrameId | None,
+        *,
+        state: PlaybackState | None = None,
+        message: ChatMessage | None = None,
+    ) -> None:
+        if frame_id is None:
+            return
+        ack = Ack(type="ack", id=frame_id)
+        if state is not None:
+            ack["state"] = state
+        if message is not None:
+            ack["message"] = message
+        self.outgoing.send(text_frame(ack))
 
     async def _join(self, frame: Join) -> None:
         room = frame.room
@@ -335,13 +361,13 @@ class Session:
     def put_out(self, room: str, reason: str) -> None:
         """Tell that it is over, and why."""
         if room in self.seats:
-            self.outgoing.send(text_frame({"type": "kicked", "room": room, "reason": reason}))
+            self.outgoing.send(text_frame(Kicked(type="kicked", room=room, reason=reason)))
             self.drop(room)
 
     def tell_you(self, seat: RoomSeat) -> None:
         """Say what the member may do now."""
         own = entry.you(seat.member)
-        self.outgoing.send(text_frame({"type": "you", "room": seat.channel.room, **own}))
+        self.outgoing.send(text_frame(YouChanged(type="you", room=seat.channel.room, **own)))
 
     def send_play_tokens(self, seat: RoomSeat, streams: list[StreamRow]) -> None:
         """A token for each of the room's streams that wants one, to those who may see what is played."""
@@ -351,8 +377,10 @@ class Session:
         for stream in streams:
             if stream.restricted:
                 token, expires_at = self._services.tokens.issue_play(stream.id, seat.user.id)
-                given = {"room": room, "stream": stream.id, "token": token, "expires_at": expires_at}
-                self.outgoing.send(text_frame({"type": "play_token", **given}))
+                given = PlayToken(
+                    type="play_token", room=room, stream=stream.id, token=token, expires_at=expires_at
+                )
+                self.outgoing.send(text_frame(given))
 
     async def _member(self, room: str) -> Membership:
         """Who the sender is in the room; on this socket, else as HTTP would find him."""

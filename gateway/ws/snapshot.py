@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pydantic_core import to_json
 
@@ -16,6 +16,7 @@ from bus_schemas.limits import JOINED_ITEMS_MAX, JOINED_MEMBERS_MAX, JOINED_MESS
 from bus_schemas.messages.room import PresentMember
 from bus_schemas.messages.shapes import ChatMessage, Item, Member, PlaybackState, StreamStatus, SyncReport
 from bus_schemas.permissions import MemberState, Permission
+from bus_schemas.socket_frames import JoinedHead, JoinedRoom, RoomPlaylist, RoomStream
 from bus_schemas.streams import PUBLISHERS
 from bus_schemas.viewers import Protocol
 from gateway.commands import Commands
@@ -52,35 +53,35 @@ class Snapshot:
     viewers: int
     _rendered: dict[Permission, bytes] = field(default_factory=dict)
 
-    def joined(self, head: dict[str, Any], permissions: Permission) -> bytes:
+    def joined(self, head: JoinedHead, permissions: Permission) -> bytes:
         """The whole frame for one newcomer; `head` is what is his alone, or of this moment."""
         seen = permissions & SEEN
         shared = self._rendered.get(seen)
         if shared is None:
             shared = self._rendered[seen] = to_json(self._shared(seen))[1:-1]
-        own = to_json({"type": "joined", **head})
+        own = to_json(head)
         return frame(b"%s,%s}" % (own[:-1], shared))
 
-    def _shared(self, seen: Permission) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "playlist": {
-                "version": self.version,
-                "items": self.items if seen & Permission.VIEW_PLAYLIST else [],
-            },
-            "members": self.members if seen & Permission.VIEW_MEMBER_LIST else [],
-            "messages": self.messages if seen & Permission.VIEW_CHAT_HISTORY else [],
-            "streams": [
-                {
-                    "stream": row.id,
-                    "title": row.title,
-                    "status": (StreamStatus.LIVE if row.id in self.live else StreamStatus.OFFLINE).value,
-                    "viewers": sum(self.watching.get(row.id, {}).values()),
-                }
+    def _shared(self, seen: Permission) -> JoinedRoom:
+        return JoinedRoom(
+            state=self.state,
+            playlist=RoomPlaylist(
+                version=self.version,
+                items=self.items if seen & Permission.VIEW_PLAYLIST else [],
+            ),
+            members=self.members if seen & Permission.VIEW_MEMBER_LIST else [],
+            messages=self.messages if seen & Permission.VIEW_CHAT_HISTORY else [],
+            streams=[
+                RoomStream(
+                    stream=row.id,
+                    title=row.title,
+                    status=StreamStatus.LIVE if row.id in self.live else StreamStatus.OFFLINE,
+                    viewers=sum(self.watching.get(row.id, {}).values()),
+                )
                 for row in self.streams
             ],
-            "viewers": self.viewers,
-        }
+            viewers=self.viewers,
+        )
 
 
 class Snapshots:

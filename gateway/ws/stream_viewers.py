@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from bus_schemas.socket_frames import StreamViewersCounted
 from gateway.http.problems import AWAY
 from gateway.live.viewer_counts import Counts, ViewerCounts
 from gateway.services import Services
@@ -60,14 +61,11 @@ class StreamViewers:
         room = self._rooms.get(stream)
         channel = self._hub.channel(room) if room is not None else None
         if channel is not None and channel.seats:
-            channel.give_moment(
-                text_frame(
-                    {
-                        "type": "stream_viewers",
-                        "room": room,
-                        "stream": stream,
-                        "count": sum(counts.values()),
-                        "protocols": {protocol.value: count for protocol, count in counts.items()},
-                    }
-                )
+            counted = StreamViewersCounted(
+                type="stream_viewers",
+                room=channel.room,
+                stream=stream,
+                count=sum(counts.values()),
+                protocols=dict(counts),
             )
+            channel.give_moment(text_frame(counted))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.socket_frames import Pong
 from gateway.ws import frames
 from gateway.ws.frames import Chat, Danmaku, FrameError, Join, Playback, Time, parse
 
@@ -156,9 +157,9 @@ def test_frames_are_framed_by_their_length(size: int, header: bytes) -> None:
 
 def test_answers_carry_the_id_as_it_came() -> None:
     """The id goes back with its type; a frame without one gets an answer without one."""
-    assert json.loads(frames.answer("pong", 7)[2:]) == {"type": "pong", "id": 7}
-    assert json.loads(frames.answer("pong", "7")[2:]) == {"type": "pong", "id": "7"}
-    assert json.loads(frames.answer("pong", None)[2:]) == {"type": "pong"}
+    assert json.loads(frames.answer(7, Pong(type="pong"))[2:]) == {"type": "pong", "id": 7}
+    assert json.loads(frames.answer("7", Pong(type="pong"))[2:]) == {"type": "pong", "id": "7"}
+    assert json.loads(frames.answer(None, Pong(type="pong"))[2:]) == {"type": "pong"}
 
 
 def test_errors_say_what_a_client_can_act_on() -> None:
