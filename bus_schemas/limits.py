@@ -16,6 +16,8 @@ URL_MAX: Final = 4_096
 RATE_MIN: Final = 0.25
 RATE_MAX: Final = 4.0
 CLIENT_ID_MAX: Final = 64
+LIVE_POSITION_MIN_S: Final = 1_000_000_000
+"""A live position below this is no date: the state names no moment yet, so the room's delay decides."""
 
 JSON_BODY_MAX: Final = 1 << 20
 """Bytes of an HTTP JSON body."""

@@ -367,7 +367,16 @@ async def _announce(
         await ask_to_reconcile(services, connection, room, by)
 
 
-async def ask_to_reconcile(services: Services, connection: Connection, room: str, by: UserRef) -> None:
-    """Let sync look whether what the room plays is still there; it goes with the transaction."""
-    request = PlaybackRequested(id=new_id(), room=room, action=PlaybackAction.RECONCILE, by=by)
+async def ask_to_reconcile(
+    services: Services,
+    connection: Connection,
+    room: str,
+    by: UserRef,
+    *,
+    old_live_delay_ms: int | None = None,
+) -> None:
+    """Let sync look whether what the room plays fits playlist and settings; it goes with the transaction."""
+    request = PlaybackRequested(
+        id=new_id(), room=room, action=PlaybackAction.RECONCILE, by=by, old_live_delay_ms=old_live_delay_ms
+    )
     await services.outbox.add_message(connection, ROOM_COMMAND, request, room=room)

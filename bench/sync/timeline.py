@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-FIRST_PLAUSIBLE_DATE_S: Final = 1_000_000_000
-"""A live position below this cannot be a date: the state names no moment yet, so the delay decides."""
+from bus_schemas.limits import LIVE_POSITION_MIN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Timeline:
 def position_at(timeline: Timeline, server_ms: float) -> float:
     """The position in seconds at a server time; before `at` it stands still."""
     state = timeline.state
-    if state.live and state.position < FIRST_PLAUSIBLE_DATE_S:
+    if state.live and state.position < LIVE_POSITION_MIN_S:
         return (server_ms - timeline.live_delay_ms) / 1000
     if not state.playing:
         return state.position

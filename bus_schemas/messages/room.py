@@ -201,6 +201,8 @@ class PlaybackRequested(BusMessage):
     """The slowest member's round trip, as the gateway knows it over all gateways."""
     wait: bool = False
     """Whether the room waits for members who buffer."""
+    old_live_delay_ms: int | None = Field(default=None, ge=0)
+    """Of reconcile: how far behind the publisher the room played until now, where that was changed."""
     reply_subject: str | None = None
 
 

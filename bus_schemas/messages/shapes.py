@@ -115,7 +115,7 @@ class PlaybackState(Shape):
     item: Id | None = None
     playing: bool = False
     position: float = 0.0
-    """Seconds; of a live item, program date-time in seconds since 1970."""
+    """Seconds; of a live item, program date-time in seconds since 1970, or 0 until it is played."""
     rate: float = Field(default=1.0, ge=RATE_MIN, le=RATE_MAX)
     at: EpochMs = 0
     revision: int = Field(default=0, ge=0)

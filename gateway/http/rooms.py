@@ -152,7 +152,12 @@ async def change(call: Call) -> Room:
             await services.rooms.set_password(connection, room.id, password_hash)
             changed = changed.model_copy(update={"has_password": password_hash is not None})
         await services.rooms.change(connection, changed)
-        if room.settings.guest_access and not changed.settings.guest_access:
+        before, after = room.settings, changed.settings
+        if (before.wait, before.live_delay_ms) != (after.wait, after.live_delay_ms):
+            await ask_to_reconcile(
+                services, connection, room.id, member.ref, old_live_delay_ms=before.live_delay_ms
+            )
+        if before.guest_access and not after.guest_access:
             await _put_guests_out(call, connection, room.id)
         await services.outbox.add(
             connection,

@@ -368,7 +368,8 @@ class PresenceBoard:
         lagging = frozenset((one.user.id, one.item) for one in presence.members if one.buffering)
         if lagging == attendance.lagging:
             return
-        if attendance.waits() or attendance.lagging:
+        waits = attendance.waits()
+        if waits or attendance.lagging:
             room = attendance.channel.room
             request = PlaybackRequested(
                 id=new_id(),
@@ -382,7 +383,8 @@ class PresenceBoard:
             except AWAY:
                 attendance.dirty = True
                 raise
-        attendance.lagging = lagging
+        # In a room that does not wait sync was told of nobody.
+        attendance.lagging = lagging if waits else frozenset()
 
     async def _announce(self, attendance: Attendance, now: float) -> None:
         roster, channel = attendance.roster, attendance.channel

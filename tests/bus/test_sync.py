@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from bus_schemas.messages.room import PlaybackAction, PlaybackRequested, PresentMember
-from bus_schemas.messages.shapes import PlaybackMode, User, UserRef
+from bus_schemas.messages.shapes import PlaybackMode, PlaybackState, User, UserRef
 from bus_schemas.streams import SYNC_CONSUMER
 from bus_schemas.subjects import ROOM_COMMAND
 from runtime.broker import BusBroker
@@ -31,6 +31,7 @@ from workers.sync.worker import make_broker
 
 ADA = UserRef(id="u1", username="Ada")
 A, B = Entry("a", position=1, duration=60.0), Entry("b", position=2, duration=30.0)
+CAM = Entry("cam", position=3, live=True)
 
 
 class Sync:
@@ -77,11 +78,16 @@ class Sync:
         await deliver(self.broker, ROOM_COMMAND, SYNC_CONSUMER, request)
 
     @property
-    def revision(self) -> int:
-        """The room's revision now."""
+    def state(self) -> PlaybackState:
+        """The room's state now."""
         change = self.rooms.held["r1"].change
         assert change
-        return change.state.revision
+        return change.state
+
+    @property
+    def revision(self) -> int:
+        """The room's revision now."""
+        return self.state.revision
 
 
 async def test_a_command_becomes_one_agreed_state() -> None:
@@ -504,3 +510,166 @@ async def test_a_folder_plays_what_it_begins_with() -> None:
 
     assert [reply.code for reply in sync.replies.given] == [None, "not_found", None]
     assert [reply.state and reply.state.item for reply in sync.replies.given] == ["x", None, "a"]
+
+
+async def in_a_hold() -> Sync:
+    """A room that waits for Bob, two seconds in."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.now += 5_300
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        await sync.ask(PlaybackAction.BUFFERING, by=None, reply_subject=None)
+        sync.now += 2_000
+    assert sync.state.hold
+    return sync
+
+
+async def test_waiting_switched_off_ends_a_hold_at_once() -> None:
+    """The settings' own command says so, by whom they were changed; nothing else is due but the item's end."""
+    sync = await in_a_hold()
+    async with in_memory(sync.broker):
+        sync.playlists.waiting = False
+        await sync.ask(PlaybackAction.RECONCILE, reply_subject=None)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.playing, change.state.position, change.state.hold, change.by) == (
+        True,
+        5.0,
+        None,
+        ADA,
+    )
+    assert sync.deadlines.due["r1"][0] == sync.now + 300 + 55_000
+
+
+async def test_a_hold_begun_while_waiting_was_switched_off_does_not_stand() -> None:
+    """The command came after the settings' own, from a gateway that had not heard of them."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        sync.deadlines.on_set.append(lambda: setattr(sync.playlists, "waiting", False))
+        await sync.ask(PlaybackAction.BUFFERING, by=None, wait=True)
+
+    assert (sync.state.playing, sync.state.hold, sync.revision) == (True, None, 4)
+
+
+@pytest.mark.parametrize("action", [PlaybackAction.BUFFERING, PlaybackAction.PLAY])
+async def test_a_room_that_does_not_wait_is_never_held(action: PlaybackAction) -> None:
+    """Whatever a gateway believes, the room's own settings decide."""
+    sync = Sync(A)
+    sync.playlists.waiting = False
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        if action is PlaybackAction.PLAY:
+            await sync.ask(PlaybackAction.PAUSE)
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        await sync.ask(action, wait=True)
+
+    assert (sync.state.playing, sync.state.hold) == (True, None)
+
+
+async def test_a_change_of_the_playlist_leaves_a_hold_as_it_is() -> None:
+    """Another item goes: the room waits on."""
+    sync = await in_a_hold()
+    before = sync.state
+    async with in_memory(sync.broker):
+        sync.playlists.items = [A]
+        await sync.ask(PlaybackAction.RECONCILE, reply_subject=None)
+
+    assert sync.state == before
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("part", "step"), [("rooms", "write"), ("deadlines", "set")])
+async def test_a_worker_that_dies_as_a_hold_begins_leaves_its_end_set(
+    part: str, step: str, after: bool
+) -> None:
+    """The next delivery finishes what it began: one hold, one deadline that ends it, whoever takes it."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.presences.members = [buffers("bob", yes=True), buffers("ada", yes=False)]
+        word = PlaybackRequested(id="word", room="r1", action=PlaybackAction.BUFFERING, wait=True)
+        revive = die(getattr(sync, part), step, after=after)
+        with pytest.raises(Died):
+            await sync.deliver(word)
+        revive()
+        await sync.deliver(word)
+        hold = sync.state.hold
+        due, deadline = sync.deadlines.due["r1"]
+        sync.now = due
+        await sync.deliver(deadline)
+        await sync.deliver(deadline)
+
+    assert hold
+    assert due == hold.until
+    assert (sync.state.playing, sync.state.hold, sync.revision) == (True, None, 4)
+
+
+async def test_a_live_room_follows_a_changed_delay() -> None:
+    """From three seconds behind to eight, by the one who set it, once however often it is said."""
+    sync = Sync(CAM)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="cam")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.now += 60_000
+        sync.playlists.delay_ms = 8_000
+        told = await sync.ask(PlaybackAction.RECONCILE, old_live_delay_ms=3_000, reply_subject=None)
+        await sync.deliver(told)
+
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (change.state.at, change.state.position) == (sync.now + 300, (sync.now + 300) / 1000 - 8)
+    assert (change.by, change.state.revision) == (ADA, 3)
+    assert "r1" not in sync.deadlines.due
+
+
+async def test_live_and_films_follow_each_other() -> None:
+    """The next one is live: all play behind the publisher, and no end of it is to come; previous leads back."""
+    sync = Sync(A, CAM)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.RATE, rate=2.0)
+        await sync.ask(PlaybackAction.PLAY)
+        sync.now, deadline = sync.deadlines.due["r1"]
+        await sync.deliver(deadline)
+        live = sync.state
+        none_due = "r1" not in sync.deadlines.due
+        await sync.ask(PlaybackAction.PREVIOUS)
+
+    assert (live.item, live.live, live.playing, live.rate) == ("cam", True, True, 1.0)
+    assert live.position == live.at / 1000 - 3
+    assert none_due
+    assert (sync.state.item, sync.state.live, sync.state.position, sync.state.playing) == (
+        "a",
+        False,
+        0.0,
+        True,
+    )
+    assert "r1" in sync.deadlines.due
+
+
+async def test_an_item_of_unknown_length_plays_until_somebody_tells_it() -> None:
+    """No end is guessed: the room plays on past any place, and ends by itself once the length is there."""
+    sync = Sync(Entry("a", position=1), B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        sync.now += 3_600_000
+        far = await sync.ask(PlaybackAction.SEEK, position=7_200.0)
+        assert "r1" not in sync.deadlines.due
+        sync.playlists.items = [A, B]
+        await sync.ask(PlaybackAction.RECONCILE, reply_subject=None)
+        sync.now, deadline = sync.deadlines.due["r1"]
+        await sync.deliver(deadline)
+
+    answer = next(reply for reply in sync.replies.given if reply.id == far.id)
+    assert answer.state
+    assert answer.state.position == 7_200.0
+    assert (sync.state.item, sync.state.playing) == ("b", True)

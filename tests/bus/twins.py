@@ -111,6 +111,8 @@ class MemoryPlaylists:
         self.items = list(entries)
         self.asked = 0
         self.there = True
+        self.waiting = True
+        self.delay_ms = 3_000
         self.plays: dict[int, str] = {}
 
     async def entries(self, room: str) -> list[Entry]:
@@ -122,7 +124,10 @@ class MemoryPlaylists:
         return next((entry for entry in self.items if entry.id == item), None)
 
     async def live_delay_ms(self, room: str) -> int:
-        return 3_000
+        return self.delay_ms
+
+    async def waits(self, room: str) -> bool:
+        return self.waiting
 
     async def has_room(self, room: str) -> bool:
         return self.there

@@ -135,6 +135,7 @@ class Commands:
             mode=request.mode,
             revision=request.revision,
             rtt_ms=request.rtt_ms,
+            old_live_delay_ms=request.old_live_delay_ms,
             by_member=request.by is not None and request.action not in INTERNAL,
         )
         playback, command = await self._informed(playback, command, request)
@@ -180,7 +181,9 @@ class Commands:
                 command = _leading(command, find(playlist, playback.item, playback.mode, playback.played))
             case PlaybackAction.RECONCILE:
                 entry = await self._playlists.entry(room, playback.item) if playback.item else None
-                return playback, _leading(command, Step(entry))
+                command = _leading(command, Step(entry))
+                if playback.hold is not None:
+                    command = await self._watching(playback, command, room)
             case PlaybackAction.UNDO:
                 command = await self._undoing(playback, command, room)
             case PlaybackAction.BUFFERING:
@@ -199,8 +202,11 @@ class Commands:
         return playback, command
 
     async def _watching(self, playback: Playback, command: Command, room: str) -> Command:
-        now_ms = self._now_ms()
-        return replace(command, watch=waiting.watch(await self._presences.of(room), playback.item, now_ms))
+        """With how the members do; without, where the room does not wait: gateways learn of that a moment later."""
+        seen = waiting.watch(await self._presences.of(room), playback.item, self._now_ms())
+        if seen.laggards and not await self._playlists.waits(room):
+            return command
+        return replace(command, watch=seen)
 
     async def _undoing(self, playback: Playback, command: Command, room: str) -> Command:
         """Back to the last change whose item is still there; those behind it can be undone no more."""

@@ -3,7 +3,8 @@
 `apply` gives the next playback, or why not; the table at the end of this file says what each action
 wants and does. Every accepted command raises the revision by one. A room that holds for somebody who
 buffers stands still (`playing` is false) and has a `hold`; what it is after is `wants_to_play`.
-Positions are seconds; of a live item, program date-time in seconds since 1970. Times are epoch ms.
+Positions are seconds; of a live item, program date-time in seconds since 1970, or 0 as long as it has not been
+played: it stands at no moment then. Times are epoch ms.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bus_schemas.errors import ErrorCode
-from bus_schemas.limits import RATE_MAX, RATE_MIN
+from bus_schemas.limits import LIVE_POSITION_MIN_S, RATE_MAX, RATE_MIN
 from bus_schemas.messages.room import PastPlayback, PlaybackAction, PlaybackChanged, WaitDebt
 from bus_schemas.messages.shapes import Hold, PlaybackMode, PlaybackState
 from bus_schemas.streams import PARTS
@@ -24,7 +25,11 @@ from workers.sync.waiting import Watch
 END_SLACK_S: Final = 0.05
 """This near its end an item counts as played: schedules fire to the ms, durations are rounded."""
 DVR_WINDOW_S: Final = PARTS.max_age_s
-"""How far behind the live edge a room may go."""
+"""How far back in a live item anything is kept."""
+DVR_MARGIN_S: Final = 12.0
+"""A room does not go into the last of it: whole segments leave, and a player needs what it has begun to load."""
+AT_EDGE_S: Final = 0.5
+"""This near to where a live room plays by its settings it is taken to be there."""
 HISTORY_KEPT: Final = 10
 """Changes that can be undone."""
 
@@ -56,6 +61,8 @@ class Command:
     """The slowest member's round trip."""
     live_delay_ms: int = 0
     """How far behind the publisher the room plays live items."""
+    old_live_delay_ms: int | None = None
+    """Of reconcile: how far it was until now, where that was changed."""
     watch: Watch | None = None
     """How the members do, in a room that waits; None: it does not."""
     by_member: bool = False
@@ -211,11 +218,22 @@ def _edge(command: Command, at_ms: int) -> float:
     return round((at_ms - command.live_delay_ms) / 1000, 6)
 
 
+def _earliest(at_ms: int) -> float:
+    """Program date-time of the first moment that a room may play at `at_ms`."""
+    return at_ms / 1000 - DVR_WINDOW_S + DVR_MARGIN_S
+
+
+def _resumed(playback: Playback, command: Command, at: int) -> float:
+    """Where a live item plays on: where the room stood; what is not kept any more, or never was begun, at the edge."""
+    position, edge = playback.position_at(at), _edge(command, at)
+    return min(position, edge) if position >= max(_earliest(at), LIVE_POSITION_MIN_S) else edge
+
+
 def _play(playback: Playback, command: Command, now_ms: int, at: int) -> Playback:
     if command.position is not None:
         position = _sought(playback, command, at)
     elif playback.live:
-        position = _edge(command, at)
+        position = _resumed(playback, command, at)
     else:
         # Pressed while it plays already: the same timeline, only anchored anew.
         position = playback.position_at(at)
@@ -235,8 +253,7 @@ def _seek(playback: Playback, command: Command, now_ms: int, at: int) -> Playbac
 def _sought(playback: Playback, command: Command, at: int) -> float:
     position = command.position or 0.0
     if playback.live:
-        edge = _edge(command, at)
-        return min(max(position, edge - DVR_WINDOW_S), edge)
+        return min(max(position, _earliest(at)), _edge(command, at))
     return playback._within(position)
 
 
@@ -287,13 +304,27 @@ def _reconcile(playback: Playback, command: Command, now_ms: int, at: int) -> Pl
             playback, item=None, playing=False, position=0.0, at=now_ms, live=False, duration=None, played=(),
             hold=None,
         )  # fmt: skip
-    if command.target is not None and not playback.live and command.target.duration != playback.duration:
-        return replace(playback, duration=command.target.duration)
-    return Refusal(ErrorCode.CONFLICT, "The playback fits its playlist.")
+    changed = _follow_delay(playback, command, at) if playback.live and playback.playing else playback
+    if command.target is not None and not playback.live:
+        changed = replace(changed, duration=command.target.duration)
+    if playback.hold is not None and command.watch is None:
+        changed = replace(changed, playing=True, at=at, hold=None)
+    return changed if changed != playback else Refusal(ErrorCode.CONFLICT, "The playback fits its playlist.")
+
+
+def _follow_delay(playback: Playback, command: Command, at: int) -> Playback:
+    """A live room that plays as its settings say does so when they change; one that was rewound stays there."""
+    position, edge = playback.position_at(at), _edge(command, at)
+    old = command.old_live_delay_ms
+    there = old is not None and abs(position - (at - old) / 1000) <= AT_EDGE_S
+    moves = abs(position - edge) > END_SLACK_S and (there or position > edge)
+    return replace(playback, position=edge, at=at) if moves else playback
 
 
 def _buffering(playback: Playback, command: Command, now_ms: int, at: int) -> Playback | Refusal:
     nothing = Refusal(ErrorCode.CONFLICT, "There is nobody else to wait for.")
+    if command.watch is None and playback.hold is not None:
+        return replace(playback, playing=True, at=at, hold=None)  # the room waits no longer
     if command.watch is None or playback.live or not playback.wants_to_play:
         return nothing
     if playback.hold is None:
@@ -315,9 +346,9 @@ def _undo(playback: Playback, command: Command, now_ms: int, at: int) -> Playbac
     position = past.position
     if past.live:
         # What played on stays as far behind the edge as it was; nothing leaves what can be rewound to.
-        edge = _edge(command, start)
         played_on = (start - past.at) / 1000 if past.playing else 0.0
-        position = min(max(position + played_on, edge - DVR_WINDOW_S), edge)
+        if position >= LIVE_POSITION_MIN_S:
+            position = min(max(position + played_on, _earliest(start)), _edge(command, start))
     back = replace(
         playback, item=past.item, playing=past.playing, rate=past.rate, at=start, live=past.live,
         mode=past.mode, played=command.played, hold=None, history=command.history,
@@ -331,7 +362,7 @@ def _stand_on(playback: Playback, command: Command, target: Target, *, playing: 
         playback,
         item=target.item,
         playing=playing,
-        position=_edge(command, at) if target.live else 0.0,
+        position=_edge(command, at) if target.live and playing else 0.0,
         rate=1.0 if target.live else playback.rate,
         at=at,
         live=target.live,

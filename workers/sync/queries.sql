@@ -7,6 +7,9 @@ SELECT id, parent, position, duration, kind FROM playlist_items WHERE room = $1 
 -- name: live_delay
 SELECT (settings ->> 'live_delay_ms')::integer FROM rooms WHERE id = $1;
 
+-- name: waits
+SELECT settings ->> 'wait' = 'wait' FROM rooms WHERE id = $1;
+
 -- name: has_room
 SELECT EXISTS (SELECT FROM rooms WHERE id = $1);
 

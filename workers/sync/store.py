@@ -66,6 +66,9 @@ class Playlists(Protocol):
     async def live_delay_ms(self, room: str) -> int:
         """How far behind the publisher the room plays."""
 
+    async def waits(self, room: str) -> bool:
+        """Whether the room waits for members who buffer, by its settings."""
+
     async def has_room(self, room: str) -> bool:
         """Whether the room is there at all."""
 
@@ -136,6 +139,10 @@ class PostgresPlaylists:
         """The default where the room sets none."""
         delay = await self._pool.fetchval(self._sql["live_delay"], room)
         return RoomSettings().live_delay_ms if delay is None else int(delay)
+
+    async def waits(self, room: str) -> bool:
+        """By its row; a room that is gone does not."""
+        return bool(await self._pool.fetchval(self._sql["waits"], room))
 
     async def has_room(self, room: str) -> bool:
         """By its row."""

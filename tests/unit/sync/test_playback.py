@@ -11,6 +11,7 @@ from bus_schemas.errors import ErrorCode
 from bus_schemas.messages.room import PlaybackAction
 from bus_schemas.messages.shapes import PlaybackMode
 from workers.sync.playback import (
+    DVR_MARGIN_S,
     DVR_WINDOW_S,
     TRANSITIONS,
     Command,
@@ -224,25 +225,110 @@ def test_a_deadline_that_does_not_fit_does_nothing(before: Playback) -> None:
 
 
 def test_live_plays_behind_the_publisher() -> None:
-    """Selected, played and sought, its position is the program date-time of `at`, less the room's delay."""
+    """Chosen it stands at no moment yet; played, its position is the date of `at`, less the room's delay."""
     selected = done(PAUSED, PlaybackAction.SELECT, target=Target("cam", live=True), live_delay_ms=3_000)
     played = done(selected, PlaybackAction.PLAY, live_delay_ms=3_000)
 
-    assert (selected.live, selected.playing, selected.position) == (True, False, NOW / 1000 - 3)
+    assert (selected.live, selected.playing, selected.position) == (True, False, 0.0)
     assert (played.playing, played.position, played.at) == (True, (NOW + 300) / 1000 - 3, NOW + 300)
     assert played.position_at(NOW + 60_000) == (NOW + 60_000) / 1000 - 3
 
 
+KEPT_S = DVR_WINDOW_S - DVR_MARGIN_S
+"""How far behind the publisher a room may be."""
+
+
 @pytest.mark.parametrize(
-    ("behind_s", "lands_behind_s"), [(-100.0, 0.0), (0.0, 0.0), (30.0, 30.0), (1e6, DVR_WINDOW_S)]
+    ("behind_s", "lands_behind_s"), [(-100.0, 3.0), (0.0, 3.0), (3.0, 3.0), (30.0, 30.0), (1e6, KEPT_S)]
 )
 def test_a_live_seek_stays_within_the_dvr_window(behind_s: float, lands_behind_s: float) -> None:
-    """Not ahead of the live edge, not before what is kept."""
-    edge = (NOW + 300) / 1000 - 3
+    """Not ahead of where the room plays, not before what is kept."""
+    start = (NOW + 300) / 1000
 
-    after = done(LIVE, PlaybackAction.SEEK, position=edge - behind_s, live_delay_ms=3_000)
+    after = done(LIVE, PlaybackAction.SEEK, position=start - behind_s, live_delay_ms=3_000)
 
-    assert after.position == pytest.approx(edge - lands_behind_s, abs=1e-3)
+    assert after.position == pytest.approx(start - lands_behind_s, abs=1e-3)
+
+
+def live(after: Playback) -> float:
+    """How far behind the publisher the room is once it plays, s."""
+    return after.at / 1000 - after.position
+
+
+def test_a_live_room_that_paused_goes_on_where_it_stood() -> None:
+    """So much further behind the publisher, all together; a seek to now leads back to live."""
+    paused = done(LIVE, PlaybackAction.PAUSE, NOW, live_delay_ms=3_000)
+
+    resumed = done(paused, PlaybackAction.PLAY, NOW + 20_000, live_delay_ms=3_000)
+    back = done(resumed, PlaybackAction.SEEK, NOW + 30_000, position=NOW, live_delay_ms=3_000)
+
+    assert (paused.playing, paused.position) == (False, NOW / 1000 - 3)
+    assert resumed.position == paused.position
+    assert live(resumed) == pytest.approx(23.3)
+    assert (back.playing, live(back)) == (True, pytest.approx(3.0))
+
+
+def test_a_live_room_that_stood_too_long_comes_back_to_live() -> None:
+    """What it stood at is not kept any more."""
+    paused = done(LIVE, PlaybackAction.PAUSE)
+
+    resumed = done(paused, PlaybackAction.PLAY, NOW + 119_000, live_delay_ms=3_000)
+
+    assert live(resumed) == pytest.approx(3.0)
+
+
+def test_play_while_a_rewound_live_room_plays_moves_nobody() -> None:
+    """A second press is none; nor does a rewound room creep back to live."""
+    rewound = replace(LIVE, position=LIVE.position - 60)
+
+    after = done(rewound, PlaybackAction.PLAY, live_delay_ms=3_000)
+
+    assert after.position_at(NOW + 9_000) == pytest.approx(rewound.position_at(NOW + 9_000))
+
+
+def test_a_live_item_that_was_chosen_and_not_played_begins_live() -> None:
+    """Whenever that is; a pause before it changes nothing."""
+    selected = done(PAUSED, PlaybackAction.SELECT, target=Target("cam", live=True), live_delay_ms=3_000)
+    paused = done(selected, PlaybackAction.PAUSE, NOW + 1_000)
+
+    played = done(paused, PlaybackAction.PLAY, NOW + 60_000, live_delay_ms=3_000)
+
+    assert paused.position == 0.0
+    assert live(played) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "old_ms", "new_ms", "lands_behind_s"),
+    [(3.0, 3_000, 1_000, 1.0), (3.0, 3_000, 8_000, 8.0), (30.0, 3_000, 8_000, None), (6.0, 3_000, 9_000, 9.0)],
+)  # fmt: skip
+def test_a_live_room_follows_its_delay(
+    behind_s: float, old_ms: int, new_ms: int, lands_behind_s: float | None
+) -> None:
+    """Whoever plays live does so by the new setting at once; whoever was rewound further stays there."""
+    room = replace(LIVE, position=NOW / 1000 - 5 - behind_s)
+    command = Command(
+        PlaybackAction.RECONCILE,
+        target=Target("cam", live=True),
+        live_delay_ms=new_ms,
+        old_live_delay_ms=old_ms,
+    )
+
+    after = apply(room, command, NOW, LEAD)
+
+    if lands_behind_s is None:
+        assert isinstance(after, Refusal)
+    else:
+        assert isinstance(after, Playback)
+        assert (after.playing, after.at, live(after)) == (True, NOW + 300, pytest.approx(lands_behind_s))
+
+
+def test_a_live_room_that_keeps_its_delay_is_left_alone() -> None:
+    """A change of the playlist re-anchors nobody."""
+    room = replace(LIVE, position=NOW / 1000 - 5 - 3)
+
+    after = refused(room, PlaybackAction.RECONCILE, target=Target("cam", live=True), live_delay_ms=3_000)
+
+    assert after.code is ErrorCode.CONFLICT
 
 
 def test_live_plays_at_rate_one_only() -> None:
@@ -271,6 +357,7 @@ commands = st.builds(
     | st.just(Target("cam", None, live=True)),
     rtt_ms=st.floats(0, 60_000),
     live_delay_ms=st.integers(0, 60_000),
+    old_live_delay_ms=st.none() | st.integers(0, 60_000),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from bus_schemas.errors import ErrorCode
 from bus_schemas.messages.room import PlaybackAction
 from bus_schemas.messages.shapes import Hold, PlaybackMode, UserRef
-from workers.sync.playback import DVR_WINDOW_S, Command, Lead, Playback, Refusal, Target, apply
+from workers.sync.playback import DVR_MARGIN_S, DVR_WINDOW_S, Command, Lead, Playback, Refusal, Target, apply
 from workers.sync.waiting import HOLD_MS, Laggard, Watch
 
 NOW = 1_790_000_000_000
@@ -117,6 +117,23 @@ def test_what_does_not_play_or_is_live_is_not_held(playback: Playback) -> None:
     assert refused(playback, PlaybackAction.BUFFERING, watch=SLOW).code is ErrorCode.CONFLICT
 
 
+@pytest.mark.parametrize("action", [PlaybackAction.RECONCILE, PlaybackAction.BUFFERING])
+def test_a_room_that_waits_no_longer_goes_on_at_once(action: PlaybackAction) -> None:
+    """Its settings were changed in the middle of a hold: without word of how the members do there is none to keep."""
+    after = done(HELD, action, target=Target("a", 100.0))
+
+    assert (after.playing, after.position, after.at, after.hold) == (True, 15.0, NOW + 300, None)
+
+
+def test_a_hold_outlives_a_change_of_the_playlist() -> None:
+    """The room waits on, for the same members and until the same moment; a length learned meanwhile counts."""
+    assert refused(HELD, PlaybackAction.RECONCILE, target=Target("a", 100.0), watch=SLOW)
+
+    learned = done(HELD, PlaybackAction.RECONCILE, target=Target("a", 50.0), watch=SLOW)
+
+    assert (learned.hold, learned.playing, learned.duration) == (HELD.hold, False, 50.0)
+
+
 def test_the_same_laggards_change_nothing() -> None:
     """No revision for news that is none; nor in a room that does not wait."""
     assert refused(HELD, PlaybackAction.BUFFERING, watch=SLOW).code is ErrorCode.CONFLICT
@@ -185,4 +202,4 @@ def test_undo_of_a_seek_in_a_live_item_is_as_far_behind_as_before() -> None:
     late = undone(done(paused, PlaybackAction.PLAY, by_member=True), NOW + 600_000, live_delay_ms=3_000)
 
     assert soon.position_at(NOW + 10_000) == pytest.approx(NOW / 1000 + 7)
-    assert late.position == pytest.approx((NOW + 600_000) / 1000 - 3 - DVR_WINDOW_S)
+    assert late.position == pytest.approx((NOW + 600_000) / 1000 - DVR_WINDOW_S + DVR_MARGIN_S)
