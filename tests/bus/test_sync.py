@@ -225,6 +225,23 @@ async def test_a_deadline_that_does_not_fit_changes_nothing() -> None:
     assert sync.playlists.asked == asked
 
 
+async def test_a_bus_whose_clock_is_ahead_is_asked_once_more() -> None:
+    """The deadline came three seconds early by our clock: it is set for when ours will be there, not at once."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        await sync.ask(PlaybackAction.PLAY)
+        due, deadline = sync.deadlines.due["r1"]
+        sync.now = due - 3_000
+        await sync.deliver(deadline)
+        again, deadline = sync.deadlines.due["r1"]
+        sync.now += again - due
+        await sync.deliver(deadline)
+
+    assert again == due + 3_000
+    assert (sync.state.item, sync.revision) == ("b", 3)
+
+
 async def test_a_deadline_overtaken_while_it_was_set_is_put_right() -> None:
     """Another worker paused meanwhile, and took its deadline away before ours was written."""
     sync = Sync(A)

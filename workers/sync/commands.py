@@ -250,14 +250,21 @@ class Commands:
         if request.action is PlaybackAction.DEADLINE and held.change is not None:
             # It was set for a state that is gone. Whoever changed the state may have died before setting the
             # next one, so it is set again here.
-            await self._settle(request, held.change)
+            await self._settle(request, held.change, later_ms=self._early_ms(request, held.change))
         if request.action in INTERNAL:
             return
         state = _playback(held.change).state() if refusal.code is ErrorCode.CONFLICT else None
         reply = CommandReply(id=request.id, ok=False, code=refusal.code, detail=refusal.detail, state=state)
         await self._answer(request.reply_subject, reply)
 
-    async def _settle(self, request: PlaybackRequested, change: PlaybackChanged) -> None:
+    def _early_ms(self, request: PlaybackRequested, change: PlaybackChanged) -> int:
+        """By how much the bus's clock is ahead of ours, where this deadline fits and came before its time."""
+        due_at = _due_at(change)
+        if due_at is None or request.revision != change.state.revision:
+            return 0
+        return max(0, due_at - self._now_ms())
+
+    async def _settle(self, request: PlaybackRequested, change: PlaybackChanged, later_ms: int = 0) -> None:
         """Set the deadline that fits the room's state, and look again: the last of two writers puts it right."""
         room = request.room
         for _ in range(ATTEMPTS):
@@ -265,7 +272,7 @@ class Commands:
             if due_at is None:
                 await self._deadlines.cancel(room)
             else:
-                await self._deadlines.set(due_at, _deadline(room, change, request.rtt_ms))
+                await self._deadlines.set(due_at + later_ms, _deadline(room, change, request.rtt_ms))
             now = (await self._rooms.read(room)).change
             if now is None or now.state.revision == change.state.revision:
                 return

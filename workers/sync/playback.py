@@ -30,6 +30,8 @@ DVR_MARGIN_S: Final = 12.0
 """A room does not go into the last of it: whole segments leave, and a player needs what it has begun to load."""
 AT_EDGE_S: Final = 0.5
 """This near to where a live room plays by its settings it is taken to be there."""
+FAR_AHEAD_MS: Final = 10_000
+"""No start is scheduled so far ahead: what is was set by a clock that has been put back since."""
 HISTORY_KEPT: Final = 10
 """Changes that can be undone."""
 
@@ -262,7 +264,8 @@ def _rate(playback: Playback, command: Command, now_ms: int, at: int) -> Playbac
     if playback.live and command.rate != 1:
         return Refusal(ErrorCode.INVALID, "A live item plays at rate 1.")
     # A start that is still ahead stays where it was: whoever waits for it keeps waiting.
-    anchor = max(now_ms, playback.at) if playback.playing else now_ms
+    ahead = playback.playing and now_ms < playback.at <= now_ms + FAR_AHEAD_MS
+    anchor = playback.at if ahead else now_ms
     return replace(playback, rate=command.rate, position=playback.position_at(now_ms), at=anchor)
 
 

@@ -21,6 +21,8 @@ HOLD_MS: Final = 10_000
 FIRST_LOAD_MS: Final = 60_000
 WORTH_MS: Final = 5_000
 """A hold is not begun for somebody with less than this left: it would help nobody."""
+LEAST_CHARGE_MS: Final = 1_000
+"""What a hold costs at least: who buffers for a moment again and again stops the room five times, not fifty."""
 LEAK: Final = 0.1
 FRESH_MS: Final = 60_000
 """A report older than this says nothing: players report each few seconds."""
@@ -93,10 +95,14 @@ def continued(hold: Hold, seen: Watch, debts: Sequence[WaitDebt], now_ms: int) -
 def charged(
     debts: Sequence[WaitDebt], members: Iterable[UserRef], elapsed_ms: float, now_ms: int
 ) -> tuple[WaitDebt, ...]:
-    """The debts once these have been waited for so long; what is paid back is forgotten."""
+    """The debts once these have been waited for so long; what is paid back is forgotten.
+
+    A clock that went back meanwhile makes no debt less.
+    """
     owed = {debt.user: amount for debt in debts if (amount := _owed(debt, now_ms)) > 0}
     for member in members:
-        owed[member.id] = min(float(HOLD_MS), owed.get(member.id, 0.0) + elapsed_ms)
+        charge = max(elapsed_ms, LEAST_CHARGE_MS)
+        owed[member.id] = min(float(HOLD_MS), owed.get(member.id, 0.0) + charge)
     kept = sorted(owed.items(), key=lambda pair: -pair[1])[:DEBTS_KEPT]
     return tuple(WaitDebt(user=user, ms=ms, at=now_ms) for user, ms in kept if ms > 0)
 

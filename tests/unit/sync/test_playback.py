@@ -361,6 +361,35 @@ commands = st.builds(
 )
 
 
+@given(st.lists(st.tuples(commands, st.integers(-7_200_000, 7_200_000)), max_size=12))
+def test_clocks_that_jump_leave_sound_states(steps: list[tuple[Command, int]]) -> None:
+    """Put on or back by hours between commands: no revision is lost, no place leaves the item, rates stay."""
+    playback, now = Playback(), NOW
+    for command, jumped in steps:
+        now += jumped
+        after = apply(playback, command, now, LEAD)
+        if isinstance(after, Refusal):
+            continue
+        assert after.revision == playback.revision + 1
+        assert 0 <= after.position <= (after.duration if after.duration is not None else math.inf)
+        assert 0.25 <= after.rate <= 4
+        after.state()  # the wire takes it
+        playback = after
+
+
+def test_a_clock_put_back_costs_one_press_of_play() -> None:
+    """The start lies an hour ahead then: play, seek and another rate each set the room going again."""
+    ahead = replace(PLAYING, at=NOW + 3_600_000)
+
+    played = done(ahead, PlaybackAction.PLAY)
+    sought = done(ahead, PlaybackAction.SEEK, position=50.0)
+    faster = done(ahead, PlaybackAction.RATE, rate=2.0)
+    paused = done(ahead, PlaybackAction.PAUSE)
+
+    assert [one.at for one in (played, sought, faster, paused)] == [NOW + 300, NOW + 300, NOW, NOW]
+    assert [one.position for one in (played, sought, faster, paused)] == [10.0, 50.0, 10.0, 10.0]
+
+
 @given(st.lists(st.tuples(commands, st.integers(0, 200_000)), max_size=12))
 def test_any_commands_lead_to_sound_states(steps: list[tuple[Command, int]]) -> None:
     """Accepted: one revision more, all in range, the start within the lead. Refused: a code and a sentence."""

@@ -116,6 +116,32 @@ def test_one_who_buffers_for_ever_costs_one_hold_and_then_a_tenth() -> None:
     assert HOLD_MS < held < 3_600_000 * 0.11
 
 
+def test_one_who_buffers_again_and_again_for_a_moment_soon_stops_nobody() -> None:
+    """Ten times a second, for a minute: the room has stopped a dozen times, not hundreds."""
+    seen = Watch(4, (Laggard(BOB, first=False),))
+    debts: tuple[WaitDebt, ...] = ()
+    stops = 0
+    for now in range(NOW, NOW + 60_000, 100):
+        hold = begun(seen, debts, now)
+        if hold is not None:
+            stops += 1
+            debts = charged(debts, hold.members, 50, now + 50)
+
+    assert 5 <= stops <= 12
+
+
+def test_a_clock_put_back_makes_no_debt_and_no_hold_longer() -> None:
+    """The hold keeps its end, and what is owed stays owed."""
+    hold = Hold(since=NOW, until=NOW + HOLD_MS, members=(BOB,))
+    seen = Watch(4, (Laggard(BOB, first=False),))
+    debts = charged((), (BOB,), 4_000, NOW)
+
+    after = continued(hold, seen, debts, NOW - 3_600_000)
+
+    assert after == hold
+    assert charged(debts, (BOB,), -3_600_000, NOW - 3_600_000)[0].ms == 5_000
+
+
 def test_a_load_that_was_waited_for_is_not_waited_for_again() -> None:
     """The minute is given once for an item; soon after there is nothing left at all."""
     first = Watch(4, (Laggard(BOB, first=True),))
