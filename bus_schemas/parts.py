@@ -29,6 +29,8 @@ _CHECKPOINT: Final = struct.Struct("!QQQIHBqqqq")
 PART_HEADER_SIZE: Final = _PART.size + _CHECKPOINT.size
 _INIT: Final = struct.Struct("!BI")
 _INIT_LIMIT: Final = 64 * 1024
+_VIDEO_RANGES: Final = {16: "PQ", 18: "HLG"}
+"""By transfer characteristics."""
 
 
 class PartFlags(IntFlag):
@@ -76,6 +78,13 @@ class Checkpoint:
     clock_target_us: int
     """What ingest last announced as program date-time minus DTS in this segment, µs: the next segment's slew
     aims at it; -1 where it announced nothing."""
+
+
+def _read_colour(codes: list[int]) -> tuple[int, ...]:
+    found = tuple(int(code) & 0xFF for code in codes)
+    if len(found) not in (0, 4):
+        raise ValueError(f"a colour of {len(found)} codes")
+    return found
 
 
 def _unpack_checkpoint(message: bytes | memoryview) -> Checkpoint:
@@ -226,13 +235,23 @@ class InitHeader:
     """FourCC of what `video_record` is; empty without video, and from writers that knew only `avc1`."""
     audio_codec: str = ""
     """FourCC of what `audio_record` is; empty without audio, and from writers that knew only `mp4a`."""
+    colour: tuple[int, ...] = ()
+    """Colour primaries, transfer characteristics and matrix coefficients (ISO/IEC 23091-2), then 1 for full
+    range; empty where nothing says them."""
+
+    @property
+    def video_range(self) -> str:
+        """`VIDEO-RANGE` of the rendition (RFC 8216bis, 4.4.6.2): SDR, HLG or PQ; empty without video."""
+        if not self.video_record:
+            return ""
+        return _VIDEO_RANGES.get(self.colour[1], "SDR") if self.colour else "SDR"
 
     def pack(self) -> bytes:
         """The header with its length in front; the init segment's bytes follow it."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["video_record"] = self.video_record.hex()
         fields["audio_record"] = self.audio_record.hex()
-        for name in ("video_codec", "audio_codec"):
+        for name in ("video_codec", "audio_codec", "colour"):
             if not fields[name]:
                 del fields[name]
         body = json.dumps(fields, separators=(",", ":")).encode()
@@ -267,6 +286,7 @@ class InitHeader:
                 audio_record=bytes.fromhex(fields["audio_record"]),
                 video_codec=str(fields.get("video_codec", "")),
                 audio_codec=str(fields.get("audio_codec", "")),
+                colour=_read_colour(fields.get("colour", ())),
             )
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as exc:
             raise PartFormatError(f"an init header that cannot be read: {exc!r}") from exc

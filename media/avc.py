@@ -9,6 +9,7 @@ from typing import Final
 
 from media.bits import BitReader, BitsError
 from media.codec import CodecError
+from media.colour import NOTHING_KNOWN, Colour, read_signal_type
 
 NAL_SPS: Final = 7
 
@@ -42,6 +43,7 @@ class SequenceParameters:
     luma_depth: int = 8
     """Bits of a sample."""
     chroma_depth: int = 8
+    colour: Colour = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,18 @@ def _read_sps(bits: BitReader) -> SequenceParameters:
         height -= (top + bottom) * unit_y
     if not 0 < width <= _MAX_SIDE or not 0 < height <= _MAX_SIDE:
         raise AvcError(f"a picture of {width} by {height}")
-    frame_rate = _read_frame_rate(bits) if bits.flag() else 0.0
+    frame_rate, colour = _read_usability(bits) if bits.flag() else (0.0, NOTHING_KNOWN)
     return SequenceParameters(
-        profile, constraints, level, width, height, frame_rate, chroma_format, luma_depth, chroma_depth
+        profile,
+        constraints,
+        level,
+        width,
+        height,
+        frame_rate,
+        chroma_format,
+        luma_depth,
+        chroma_depth,
+        colour,
     )
 
 
@@ -189,26 +200,23 @@ def _skip_picture_order(bits: BitReader) -> None:
             bits.signed()
 
 
-def _read_frame_rate(bits: BitReader) -> float:
-    """Annex E.1.1, up to the timing: a frame is two ticks."""
+def _read_usability(bits: BitReader) -> tuple[float, Colour]:
+    """Annex E.1.1, up to the timing, where a frame is two ticks: frame rate and colour."""
+    colour = NOTHING_KNOWN
     try:
         if bits.flag() and bits.read(8) == _EXTENDED_SAR:
             bits.read(32)
         if bits.flag():
             bits.flag()  # overscan_appropriate_flag
         if bits.flag():
-            bits.read(4)  # video_format, video_full_range_flag
-            if bits.flag():
-                bits.read(24)  # colour_description
+            colour = read_signal_type(bits)
         if bits.flag():
             bits.unsigned()  # chroma sample location
             bits.unsigned()
         if not bits.flag():
-            return 0.0
+            return 0.0, colour
         ticks, scale = bits.read(32), bits.read(32)
     except BitsError:
-        return 0.0  # the picture is known; some encoders cut the VUI short
-    if not ticks:
-        return 0.0
-    rate = scale / (2 * ticks)
-    return rate if rate <= 1000 else 0.0
+        return 0.0, colour  # the picture is known; some encoders cut the VUI short
+    rate = scale / (2 * ticks) if ticks else 0.0
+    return (rate if rate <= 1000 else 0.0), colour

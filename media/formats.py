@@ -10,6 +10,7 @@ from typing import Final
 from media import aac, ac3, av1, avc, flac, hevc, opus, vp9
 from media.av_tags import PacketType, parse_audio, parse_video
 from media.codec import AudioCodec, CodecError, VideoCodec
+from media.colour import NOTHING_KNOWN, Colour
 
 AC3_RECORD: Final = "ac3record"
 """Name in onMetaData of the number whose bytes are the body of dac3 or dec3."""
@@ -31,6 +32,7 @@ class VideoFormat:
     height: int = 0
     frame_rate: float = 0.0
     """Frames per second; 0.0 where the record has no timing."""
+    colour: Colour = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,19 @@ def video_format(kind: VideoCodec, record: bytes) -> VideoFormat:
             picture = avc.parse_sps(config.sps[0])
         except avc.AvcError:
             return VideoFormat(kind, record, config.codec)
-        return VideoFormat(kind, record, config.codec, picture.width, picture.height, picture.frame_rate)
+        return VideoFormat(
+            kind, record, config.codec, picture.width, picture.height, picture.frame_rate, picture.colour
+        )
     if kind is VideoCodec.HEVC:
         return _hevc_format(record)
     if kind is VideoCodec.AV1:
         sequence = av1.parse_config(record).sequence
-        return VideoFormat(kind, record, sequence.codec, sequence.width, sequence.height, sequence.frame_rate)
+        return VideoFormat(
+            kind, record, sequence.codec, sequence.width, sequence.height, sequence.frame_rate,
+            Colour(*sequence.colour),
+        )  # fmt: skip
     parsed = vp9.parse_config(record)
-    return VideoFormat(kind, parsed.record(), parsed.codec)
+    return VideoFormat(kind, parsed.record(), parsed.codec, colour=Colour(*parsed.colour, parsed.full_range))
 
 
 def _hevc_format(record: bytes) -> VideoFormat:
@@ -85,8 +92,9 @@ def _hevc_format(record: bytes) -> VideoFormat:
     except hevc.HevcError:
         return VideoFormat(VideoCodec.HEVC, record, config.codec)
     return VideoFormat(
-        VideoCodec.HEVC, record, config.codec, picture.width, picture.height, picture.frame_rate
-    )
+        VideoCodec.HEVC, record, config.codec, picture.width, picture.height, picture.frame_rate,
+        picture.colour,
+    )  # fmt: skip
 
 
 def audio_format(kind: AudioCodec, record: bytes) -> AudioFormat:

@@ -9,6 +9,7 @@ from typing import Final
 
 from media.bits import BitReader, BitsError
 from media.codec import CodecError
+from media.colour import NOTHING_KNOWN, Colour, read_signal_type
 
 NAL_VPS: Final = 32
 NAL_SPS: Final = 33
@@ -59,6 +60,7 @@ class SequenceParameters:
     height: int
     frame_rate: float
     """Frames per second from the VUI; 0.0 where it has no timing."""
+    colour: Colour = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +196,18 @@ def _read_sps(bits: BitReader) -> SequenceParameters:
     luma, depth = bits.unsigned() + 8, bits.unsigned() + 8
     if luma > 15 or depth > 15:
         raise HevcError(f"samples of {luma} and {depth} bits")
+    colour, rate = NOTHING_KNOWN, 0.0
     try:
-        rate = _read_frame_rate(bits, sub_layers)
+        if _skip_to_usability(bits, sub_layers):
+            colour = _read_colour(bits)
+            rate = _read_timing(bits)
     except BitsError:
-        rate = 0.0  # the picture is known; some encoders cut the VUI short
-    return SequenceParameters(ptl, chroma, luma, depth, sub_layers + 1, nesting, width, height, rate)
+        pass  # the picture is known; some encoders cut the VUI short
+    return SequenceParameters(ptl, chroma, luma, depth, sub_layers + 1, nesting, width, height, rate, colour)
 
 
-def _read_frame_rate(bits: BitReader, sub_layers: int) -> float:
-    """From log2_max_pic_order_cnt_lsb_minus4 up to the timing of the VUI (E.2.1)."""
+def _skip_to_usability(bits: BitReader, sub_layers: int) -> bool:
+    """From log2_max_pic_order_cnt_lsb_minus4 up to the VUI (E.2.1): whether there is one."""
     order_bits = bits.unsigned() + 4
     if order_bits > 16:
         raise BitsError(f"a picture order count of {order_bits} bits")
@@ -227,7 +232,7 @@ def _read_frame_rate(bits: BitReader, sub_layers: int) -> float:
             raise BitsError(f"{count} long-term pictures")
         bits.read(count * (order_bits + 1))
     bits.read(2)  # sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
-    return _read_timing(bits) if bits.flag() else 0.0
+    return bits.flag()
 
 
 def _skip_scaling_lists(bits: BitReader) -> None:
@@ -267,15 +272,15 @@ def _skip_picture_sets(bits: BitReader) -> None:
             bits.flag()
 
 
-def _read_timing(bits: BitReader) -> float:
+def _read_colour(bits: BitReader) -> Colour:
     if bits.flag() and bits.read(8) == _EXTENDED_SAR:
         bits.read(32)
     if bits.flag():
         bits.flag()  # overscan_appropriate_flag
-    if bits.flag():
-        bits.read(4)  # video_format, video_full_range_flag
-        if bits.flag():
-            bits.read(24)  # colour description
+    return read_signal_type(bits) if bits.flag() else NOTHING_KNOWN
+
+
+def _read_timing(bits: BitReader) -> float:
     if bits.flag():
         bits.unsigned()  # chroma sample location
         bits.unsigned()

@@ -1,7 +1,8 @@
-"""FLV script tags (Adobe FLV 10.1, E.4.4): the numbers of `onMetaData` and `onClock`.
+"""FLV script tags (Adobe FLV 10.1, E.4.4): the numbers of `onMetaData`, `onClock` and `colorInfo`.
 
-Reads the flat name → number pairs of the first object or ECMA array behind the name; other values are
-skipped. That is all a packager wants of them; a full AMF0 codec belongs to whoever speaks RTMP.
+Reads the name → number pairs of the first object or ECMA array behind the name, those of objects within it
+by names with dots; other values are skipped. That is all a packager wants of them; a full AMF0 codec belongs
+to whoever speaks RTMP.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _LONG_STRING: Final = 12
 _DATE: Final = 11
 _FIXED_SIZES: Final = {_NUMBER: 8, _BOOLEAN: 1, _NULL: 0, _UNDEFINED: 0, _DATE: 10}
 _MAX_PAIRS: Final = 256
+_MAX_DEPTH: Final = 8
+_END: Final = b"\0\0\x09"
 
 
 class ScriptError(ValueError):
@@ -27,7 +30,10 @@ class ScriptError(ValueError):
 
 
 def read_numbers(payload: bytes | memoryview) -> tuple[str, dict[str, float]]:
-    """The script's name and its numeric pairs up to the first nested value; raises `ScriptError`."""
+    """The script's name and its numeric pairs, up to the first value of a kind not known here.
+
+    Raises `ScriptError`.
+    """
     data = bytes(payload)
     if len(data) < 4 or data[0] != _STRING:
         raise ScriptError("a script tag that does not begin with a name")
@@ -36,9 +42,16 @@ def read_numbers(payload: bytes | memoryview) -> tuple[str, dict[str, float]]:
     if at >= len(data) or data[at] not in (_OBJECT, _ECMA_ARRAY):
         return name, numbers
     at += 1 if data[at] == _OBJECT else 5
+    within: list[str] = []
     for _ in range(_MAX_PAIRS):
         if at >= len(data):
             break
+        if data[at : at + len(_END)] == _END:
+            if not within:
+                break
+            within.pop()
+            at += len(_END)
+            continue
         key, at = _read_key(data, at)
         if at >= len(data):
             break
@@ -48,13 +61,16 @@ def read_numbers(payload: bytes | memoryview) -> tuple[str, dict[str, float]]:
             _, at = _read_key(data, at)
         elif kind == _LONG_STRING:
             at += 4 + int.from_bytes(data[at : at + 4], "big")
+        elif kind in (_OBJECT, _ECMA_ARRAY) and len(within) < _MAX_DEPTH:
+            within.append(key)
+            at += 0 if kind == _OBJECT else 4
         elif (size := _FIXED_SIZES.get(kind)) is None:
             break
         else:
             if kind == _NUMBER:
                 if at + 8 > len(data):
                     raise ScriptError("a number is cut off")
-                numbers[key] = struct.unpack_from("!d", data, at)[0]
+                numbers[".".join((*within, key))] = struct.unpack_from("!d", data, at)[0]
             at += size
     return name, numbers
 

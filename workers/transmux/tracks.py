@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from bus_schemas.parts import InitHeader
 from media import script
-from media.av_tags import AvTagError
+from media.av_tags import AvTagError, is_codec_header
 from media.codec import AudioCodec, CodecError, VideoCodec
+from media.colour import NOTHING_KNOWN, Colour, read_colour_info
 from media.flv import TagType
 from media.formats import (
     AC3_RECORD,
@@ -44,6 +45,8 @@ class Tracks:
     video: VideoFormat | None = None
     audio: AudioFormat | None = None
     announced: Announced = Announced()
+    told: Colour | None = None
+    """What the publisher says of the video's colours beside the stream."""
 
     @property
     def timescale(self) -> int:
@@ -69,12 +72,17 @@ class Tracks:
             return self.announced.width, self.announced.height
         return self.video.width, self.video.height
 
+    @property
+    def colour(self) -> Colour:
+        """Of the video, as far as anything says it."""
+        return self.video.colour.overridden(self.told) if self.video else NOTHING_KNOWN
+
     def same_as(self, other: Tracks) -> bool:
         """The same decoder serves both."""
         return self._identity() == other._identity()
 
     def _identity(self) -> tuple[object, ...]:
-        video = (self.video.kind, self.video.record, self.size) if self.video else None
+        video = (self.video.kind, self.video.record, self.size, self.colour) if self.video else None
         return video, (self.audio.kind, self.audio.record) if self.audio else None
 
     def header(self, *, init: int, epoch: int, generation: int, name: str) -> InitHeader:
@@ -97,13 +105,14 @@ class Tracks:
             audio_record=audio.record if audio else b"",
             video_codec=video.kind if video else "",
             audio_codec=audio.kind if audio else "",
+            colour=tuple(map(int, astuple(self.colour))) if self.colour.is_known else (),
         )
 
     def init_segment(self) -> bytes:
         """`ftyp` + `moov`."""
         video, audio = self.video, self.audio
         return init_segment(
-            VideoTrack(video.kind, video.record, *self.size) if video else None,
+            VideoTrack(video.kind, video.record, *self.size, self.colour) if video else None,
             AudioTrack(
                 audio.kind, audio.record, audio.sample_rate, audio.channels, audio.frame_samples, audio.depth
             )
@@ -124,7 +133,15 @@ def from_init(header: InitHeader) -> Tracks:
         video_format(video, header.video_record) if header.video_record else None,
         audio_format(audio, header.audio_record) if header.audio_record else None,
         announced,
+        _told(header.colour),
     )
+
+
+def _told(codes: tuple[int, ...]) -> Colour | None:
+    if not codes:
+        return None
+    primaries, transfer, matrix, full = codes
+    return Colour(primaries, transfer, matrix, bool(full))
 
 
 def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Tracks:
@@ -136,7 +153,11 @@ def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Trac
     for kind, payload in tags:
         try:
             if kind == TagType.VIDEO:
-                tracks = replace(tracks, video=read_video_header(payload) or tracks.video)
+                video = read_video_header(payload)
+                if video is not None:
+                    tracks = replace(tracks, video=video)
+                elif is_codec_header(payload, video=True):
+                    tracks = replace(tracks, told=read_colour_info(payload))
             elif kind == TagType.AUDIO:
                 tracks = replace(
                     tracks, audio=read_audio_header(payload, tracks.announced.ac3_record) or tracks.audio

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.script import ScriptError, read_numbers
+from workers.ingest.rtmp import amf0
 
 
 def pair(name: bytes, value: bytes) -> bytes:
@@ -49,3 +50,19 @@ def test_any_bytes_are_a_value_or_a_named_error(data: bytes) -> None:
         return
     assert isinstance(name, str)
     assert all(isinstance(value, float) for value in numbers.values())
+
+
+def test_objects_within_objects_have_names_with_dots() -> None:
+    """What stands behind them is read too."""
+    body = amf0.encode({"a": {"b": 1.0, "c": {"d": 2.0}, "e": "text"}, "f": 3.0})
+
+    assert read_numbers(amf0.encode("name") + body) == ("name", {"a.b": 1.0, "a.c.d": 2.0, "f": 3.0})
+
+
+def test_nesting_has_an_end() -> None:
+    """What lies too deep is left out, and what was read before it stays."""
+    deep: dict[str, object] = {"x": 1.0}
+    for _ in range(20):
+        deep = {"o": deep}
+
+    assert read_numbers(amf0.encode("name") + amf0.encode({"a": 1.0, "deep": deep})) == ("name", {"a": 1.0})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from media.codec import AudioCodec, VideoCodec
+from media.colour import NOTHING_KNOWN, Colour
 from workers.transmux.cmaf.boxes import IDENTITY_MATRIX, box, descriptor, full_box
 
 VIDEO_TRACK: Final = 1
@@ -33,6 +34,7 @@ class VideoTrack:
     """Its codec record: the body of avcC, hvcC or av1C, or of vpcC without version and flags."""
     width: int
     height: int
+    colour: Colour = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def _video_trak(track: VideoTrack) -> bytes:
         track.codec.encode(),
         struct.pack("!6xH16xHHIIIH32xHh", 1, track.width, track.height, 0x480000, 0x480000, 0, 1, 0x18, -1),
         _video_record(track),
+        _colour(track.colour),
     )
     media_header = full_box(b"vmhd", 0, 1, bytes(8))
     return _trak(VIDEO_TRACK, VIDEO_TIMESCALE, b"vide", media_header, entry, (track.width, track.height))
@@ -128,6 +131,14 @@ def _video_record(track: VideoTrack) -> bytes:
             return box(b"av1C", track.record)
         case VideoCodec.VP9:
             return full_box(b"vpcC", 1, 0, track.record)
+
+
+def _colour(colour: Colour) -> bytes:
+    """`colr` with code points (12.1.5), where there is anything to say."""
+    if not colour.is_known:
+        return b""
+    codes = (colour.primaries, colour.transfer, colour.matrix, colour.full_range << 7)
+    return box(b"colr", b"nclx", struct.pack("!HHHB", *codes))
 
 
 def _audio_trak(track: AudioTrack) -> bytes:
