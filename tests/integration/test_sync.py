@@ -6,12 +6,22 @@ import logging
 import time
 from collections.abc import Iterator
 
+import asyncpg
 import pytest
 
-from bus_schemas.messages.room import CommandReply, PlaybackAction, PlaybackChanged, PlaybackRequested
-from bus_schemas.messages.shapes import PlaybackMode, UserRef
-from bus_schemas.streams import ROOM_COMMANDS, ROOMS
+from bus_schemas.messages.room import (
+    CommandReply,
+    PlaybackAction,
+    PlaybackChanged,
+    PlaybackRequested,
+    Presence,
+    PresentMember,
+)
+from bus_schemas.messages.shapes import PlaybackMode, User, UserRef
+from bus_schemas.streams import PRESENCE, ROOM_COMMANDS, ROOMS, SYNC_CONSUMER
 from bus_schemas.subjects import ROOM_COMMAND
+from runtime.clock import now_ms
+from runtime.emit import emit
 from runtime.kv import Bucket
 from runtime.postgres import migrate
 from tests.embedded import RunningServer
@@ -334,6 +344,80 @@ async def test_nats_killed_and_started_again(
         assert reply.state.revision == 2
         assert time.monotonic() - began < 5
         await state_until(asker, "over", "over-b", playing=True, within=5)
+
+
+async def test_a_hold_ends_by_its_schedule_whoever_dies(
+    workers: Workers, nats_server: RunningServer, nats_url: str, module_postgres_dsn: str
+) -> None:
+    """Every worker and NATS are killed while a room waits for Bob: it goes on when it was to, once, by nobody."""
+    await add_room(module_postgres_dsn, "held", ("held-a", 600.0), ("held-b", 600.0))
+    connection = await asyncpg.connect(module_postgres_dsn, timeout=10)
+    await connection.execute("UPDATE rooms SET settings = '{\"wait\": \"wait\"}' WHERE id = 'held'")
+    await connection.close()
+    async with asking(nats_url) as asker:
+        await command(asker, "held", PlaybackAction.SELECT, item="held-a")
+        await command(asker, "held", PlaybackAction.PLAY)
+        members = tuple(
+            PresentMember(
+                user=User(id=name, username=name), connections=1, buffering=name == "bob",
+                item="held-a", loaded="held-a", reported_at=now_ms(),
+            )
+            for name in ("ada", "bob")
+        )  # fmt: skip
+        presence = Presence(room="held", gateway="tester", members=members, at=now_ms())
+        await Bucket(asker.bus.js, PRESENCE).put("held.tester", presence.model_dump_json().encode())
+        word = PlaybackRequested(id="held-word", room="held", action=PlaybackAction.BUFFERING, wait=True)
+        await emit(asker.bus, ROOM_COMMAND, word, room="held")
+        held = await state_until(asker, "held", "held-a", playing=False, within=3)
+        back = asyncio.Event()
+
+        async def on_back() -> None:
+            back.set()
+
+        asker.bus.on_reconnect.append(on_back)
+        workers.close()
+        nats_server.kill()
+        nats_server.start()
+        workers.start("sync", 2)
+        await asyncio.wait_for(back.wait(), 5)
+        after = await state_until(asker, "held", "held-a", playing=True, within=12)
+        await asyncio.sleep(0.5)
+        last = await state_until(asker, "held", "held-a", playing=True, within=1)
+
+        assert held.state.hold
+        assert held.state.hold.until - held.state.hold.since == 10_000
+        assert after.state.at - held.state.hold.until in range(2_000)
+        assert (after.state.revision, after.state.position, after.by) == (4, held.state.position, None)
+        assert last == after
+
+
+async def test_three_workers_spread_rooms_and_lose_no_race(
+    workers: Workers, nats_url: str, module_postgres_dsn: str
+) -> None:
+    """Ten rooms at once, one of them ten times as busy: all served, no hole, nothing left un-acked; one drains."""
+    third = workers.start("sync")[0]
+    names = [f"spread{n}" for n in range(10)]
+    for name in names:
+        await add_room(module_postgres_dsn, name, (f"{name}-a", 600.0))
+    async with asking(nats_url) as asker:
+        await asyncio.gather(
+            *(command(asker, name, PlaybackAction.SELECT, item=f"{name}-a") for name in names)
+        )
+        wanted = [name for name in names for _ in range(100 if name == "spread0" else 10)]
+
+        replies = await asyncio.gather(
+            *(command(asker, name, PlaybackAction.SEEK, position=n) for n, name in enumerate(wanted))
+        )
+
+        found: dict[str, list[int]] = {name: [] for name in names}
+        for name, reply in zip(wanted, replies, strict=True):
+            assert reply.state, reply
+            found[name].append(reply.state.revision)
+        assert sorted(found.pop("spread0")) == list(range(2, 102))
+        assert all(sorted(revisions) == list(range(2, 12)) for revisions in found.values())
+        info = await asker.bus.js.consumer_info(ROOM_COMMANDS.name, SYNC_CONSUMER.name)
+        assert info.num_ack_pending == 0
+    assert await asyncio.to_thread(third.stop) == 0
 
 
 async def test_a_worker_drains_and_goes(workers: Workers) -> None:
