@@ -195,7 +195,8 @@ class Joined(JoinedHead, JoinedRoom):
 
 @with_config(DOCUMENTED)
 class YouChanged(You):
-    """What the reader may do in the room now."""
+    """What the reader may do in the room now. With state `pending` he is not in it: he waits, and joins when
+    the next one says `active`."""
 
     type: Literal["you"]
     room: Id
@@ -208,7 +209,7 @@ class Kicked(TypedDict):
     type: Literal["kicked"]
     room: Id
     reason: str
-    """`kicked`, `banned`, `left`, or a sentence."""
+    """`kicked`, `banned`, `left`, `turned away` (nobody let him in), or a sentence."""
 
 
 @with_config(DOCUMENTED)

@@ -26,6 +26,7 @@ import gateway.http.playback
 import gateway.http.playlist
 import gateway.http.rooms
 import gateway.http.sign_in
+import gateway.http.socket_page
 import gateway.http.streams
 import gateway.live.routes
 import gateway.ws.routes
@@ -83,6 +84,7 @@ def make_app(services: Services) -> web.Application:
     gateway.ws.routes.add_routes(app)
     gateway.http.pages.add_routes(app)
     gateway.http.openapi.add_routes(app)
+    gateway.http.socket_page.add_routes(app)
     return app
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -54,6 +55,14 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 _WANTED: Final = {"seek": "position", "rate": "rate", "select": "item", "mode": "mode"}
+_COMPLETE: Final[list[JsonValue]] = [
+    {
+        "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
+        "then": {"properties": {wanted: {"not": {"type": "null"}}}, "required": [wanted]},
+    }
+    for action, wanted in _WANTED.items()
+]
+"""The same as JSON Schema."""
 _CHOICES: Final = {
     "id": f"a string of 1 to {FRAME_ID_MAX} characters, or a whole number",
     "epoch": f"a string of 1 to {FRAME_ID_MAX} characters, or a whole number",
@@ -76,6 +85,8 @@ class Join(ClientFrame):
     type: Literal["join"]
     room: Id
     password: Annotated[str, StringConstraints(max_length=PASSWORD_MAX)] | None = None
+    invitation: Annotated[str, StringConstraints(min_length=1, max_length=FRAME_ID_MAX)] | None = None
+    """Instead of the password, and of anybody's approval."""
     after: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
     epoch: FrameId | None = None
 
@@ -90,7 +101,9 @@ class Leave(ClientFrame):
 class PlaybackCommand(BaseModel):
     """What may be asked of a room's playback: the body of `POST playback`, and of the frame."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, json_schema_extra={"allOf": _COMPLETE}
+    )
 
     action: Literal["play", "pause", "seek", "rate", "select", "next", "previous", "mode", "undo"]
     position: Position | None = None
