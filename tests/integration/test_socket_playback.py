@@ -303,3 +303,166 @@ async def test_room_and_queue_survive_all_that_serves_them(rooms: RoomStack, ann
     assert (await came_back.get(f"rooms/{room}/playlist")).json == queue
     assert (undone.json["state"]["position"], undone.json["state"]["undoable"]) == (0.0, 1)
     assert all(worker.process.poll() is None for worker in workers)
+
+
+async def test_waiting_switched_off_ends_a_hold_at_once(ann: Person, bob: Person) -> None:
+    """Bob buffers and the room waits; Ann has it wait no longer: it plays on in a moment, by her hand."""
+    room = await ann.make_room(settings={"wait": "wait"})
+    item = (await items_in(ann, room))[0]
+    async with connected(ann) as a, connected(bob) as b:
+        await a.join(room)
+        await b.join(room)
+        for socket in (a, b):
+            await socket.ask("report", room=room, item=item, playing=False, buffering=False)
+        await a.ask("playback", room=room, action="select", item=item)
+        await a.ask("playback", room=room, action="play")
+        await b.ask("report", room=room, item=item, playing=True, buffering=True)
+        stopped = await held(a, yes=True)
+
+        began = time.monotonic()
+        assert (await ann.send("PATCH", f"rooms/{room}", {"settings": {"wait": "ignore"}})).status == 200
+        event = await b.until(
+            lambda f: f["type"] == "playback" and f["state"]["revision"] == stopped["revision"] + 1
+        )
+        took = time.monotonic() - began
+
+        assert (event["state"]["playing"], event["state"]["hold"]) == (True, None)
+        assert event["state"]["position"] == stopped["position"]
+        assert event["by"]["id"] == ann.user
+        assert took < 2
+        # And it stays so, whoever buffers how often.
+        for yes in (False, True, False, True):
+            await b.ask("report", room=room, item=item, playing=True, buffering=yes)
+            await a.drained(0.25)
+        assert (await ann.get(f"rooms/{room}/playback")).json["state"] == event["state"]
+
+
+async def test_a_player_that_lies_is_shown_and_moves_nobody(ann: Person, bob: Person) -> None:
+    """Places, drifts and round trips out of this world: the room stays, commands have the lead they had."""
+    room = await ann.make_room()
+    item, other = await items_in(ann, room, 2)
+    async with connected(ann) as a, connected(bob) as b:
+        await a.join(room)
+        await b.join(room)
+        await a.ask("playback", room=room, action="select", item=item)
+        played = (await a.ask("playback", room=room, action="play"))["state"]
+        lies: list[dict[str, Any]] = [
+            {"item": item, "position": 1e300, "playing": True, "rtt": 1e300, "drift_ms": 1e300},
+            {"item": item, "position": -1e300, "playing": False, "rtt": -5, "drift_ms": -1e300, "rate": 1e9},
+            {"item": other, "position": 5.0, "playing": True, "buffering": True},
+            {"item": "nowhere", "position": 5.0, "buffering": True},
+        ]
+        for lie in lies:
+            assert (await b.ask("report", room=room, **lie))["type"] == "ack"
+        for text in ("NaN", "Infinity", "1e999"):
+            await b.ws.send_str(f'{{"type":"report","id":"n{text}","room":"{room}","position":{text}}}')
+            assert (await b.answer(f"n{text}"))["code"] == "invalid"
+        await a.drained(0.4)
+
+        assert (await ann.get(f"rooms/{room}/playback")).json["state"] == played
+        members = (await ann.get(f"rooms/{room}/members")).json["items"]
+        shown = next(one["sync"] for one in members if one["user"]["id"] == bob.user)
+        assert shown["buffering"]
+        before = time.time() * 1000
+        sought = (await a.ask("playback", room=room, action="seek", position=30))["state"]
+        assert sought["at"] - before < 1_500
+
+
+async def test_who_was_put_out_commands_no_more(ann: Person, bob: Person) -> None:
+    """Kicked, then banned: neither over HTTP nor on a socket that was open; nor a member without the right."""
+    room = await ann.make_room(preset="host_only", hidden=True)
+    first, _ = await items_in(ann, room, 2)
+    before = (await act(ann, room, "select", item=first)).json["state"]
+    async with connected(bob) as b:
+        await b.join(room)
+        without = [await act(bob, room, action) for action in ("play", "next", "undo", "pause")]
+        on_socket = [await b.refused("playback", room=room, action="rate", rate=2)]
+        await ann.send("DELETE", f"rooms/{room}/members/{bob.user}")
+        await b.of("kicked", room=room)
+        kicked = await act(bob, room, "play")
+        on_socket.append(await b.refused("playback", room=room, action="play"))
+        await ann.send("PATCH", f"rooms/{room}/members/{bob.user}", {"state": "banned"})
+        banned = await act(bob, room, "play")
+        on_socket.append(await b.refused("playback", room=room, action="play"))
+
+    assert {answer.code for answer in without} == {"forbidden"}
+    assert on_socket[0] == "forbidden"
+    assert {kicked.code, banned.code, *on_socket[1:]} <= {"not_found", "forbidden"}
+    assert (await ann.get(f"rooms/{room}/playback")).json["state"] == before
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "0.249", "4.001", "1e9", "NaN", "Infinity", '"2"', "null"])
+async def test_no_rate_out_of_range_is_played(ann: Person, rate: str) -> None:
+    """Over the socket and over HTTP alike, and nothing has happened."""
+    room = await ann.make_room()
+    before = (await act(ann, room, "rate", rate=1.5)).json["state"]
+    body = f'{{"type":"playback","id":"x","room":"{room}","action":"rate","rate":{rate}}}'
+    async with connected(ann) as a:
+        await a.join(room)
+        await a.ws.send_str(body)
+        over_http = await ann.send("POST", f"rooms/{room}/playback", data=body.encode())
+        error = await a.of("error")
+
+    assert (error["code"], over_http.code) == ("invalid", "invalid")
+    assert (await ann.get(f"rooms/{room}/playback")).json["state"] == before
+
+
+async def test_what_is_removed_while_it_plays_stops_the_room(ann: Person, bob: Person) -> None:
+    """An item, then a folder that holds the one that plays, then all: the room stands on nothing, and says by whom."""
+    room = await ann.make_room()
+    first, second, third = await items_in(ann, room, 3)
+    folder = (await ann.post(f"rooms/{room}/playlist", {"kind": "folder", "title": "f"})).json["id"]
+    inner = (
+        await ann.post(f"rooms/{room}/playlist", {"kind": "folder", "title": "g", "parent": folder})
+    ).json
+    await ann.post(f"rooms/{room}/playlist/{second}/move", {"parent": inner["id"]})
+    await bob.post(f"rooms/{room}/join")
+    async with connected(bob) as b:
+        await b.join(room)
+        for playing, gone in ((first, f"/{first}"), (second, f"/{folder}"), (third, "")):
+            await act(ann, room, "select", item=playing)
+            played = (await act(ann, room, "play")).json["state"]
+            answer = await ann.send("DELETE", f"rooms/{room}/playlist{gone}")
+            event = await b.until(
+                lambda f, n=played["revision"]: f["type"] == "playback" and f["state"]["revision"] == n + 1
+            )
+
+            assert answer.status in {200, 204}, answer.body
+            assert (event["state"]["item"], event["state"]["playing"]) == (None, False)
+            assert event["by"]["id"] == ann.user
+    assert (await act(ann, room, "next")).code == "not_found"
+    assert (await act(ann, room, "select", item=first)).code == "not_found"
+
+
+async def test_a_live_room_pauses_goes_on_and_comes_back(ann: Person, bob: Person) -> None:
+    """Two gateways, one picture: chosen at no moment, played 2 s behind, paused, on from there, back by a seek."""
+    room = await ann.make_room(settings={"live_delay_ms": 2_000})
+    item = (await ann.post(f"rooms/{room}/streams", {"title": "cam"})).json["item"]["id"]
+    await bob.post(f"rooms/{room}/join")
+
+    chosen = (await act(ann, room, "select", item=item)).json["state"]
+    played = (await act(bob, room, "play")).json["state"]
+    paused = (await act(ann, room, "pause")).json["state"]
+    await asyncio.sleep(0.5)
+    resumed = (await act(bob, room, "play")).json["state"]
+    rewound = (await act(ann, room, "seek", position=0)).json["state"]
+    faster = await act(ann, room, "rate", rate=2)
+    back = (await act(bob, room, "seek", position=time.time() + 3_600)).json["state"]
+    await ann.send("PATCH", f"rooms/{room}", {"settings": {"live_delay_ms": 7_000}})
+    async with connected(bob) as b:
+        joined = await b.join(room)
+        moved = joined["state"]
+        if moved["revision"] == back["revision"]:
+            moved = (await b.of("playback"))["state"]
+
+    def behind(state: dict[str, Any]) -> float:
+        return float(state["at"] / 1000 - state["position"])
+
+    assert (chosen["live"], chosen["playing"], chosen["position"]) == (True, False, 0)
+    assert behind(played) == pytest.approx(2.0)
+    assert resumed["position"] == paused["position"]
+    assert behind(resumed) > 2.4
+    assert behind(rewound) == pytest.approx(108)
+    assert faster.code == "invalid"
+    assert behind(back) == pytest.approx(2.0)
+    assert (moved["revision"], behind(moved)) == (back["revision"] + 1, pytest.approx(7.0))
