@@ -26,6 +26,7 @@ from bus_schemas.messages.room import (
 )
 from bus_schemas.messages.shapes import User
 from bus_schemas.permissions import MemberState
+from bus_schemas.socket_frames import Viewers
 from bus_schemas.streams import PRESENCE
 from bus_schemas.subjects import ROOM_COMMAND, ROOM_EVENT
 from gateway.http.problems import AWAY
@@ -396,7 +397,7 @@ class PresenceBoard:
             return
         count = roster.changed_count()
         if count is not None:
-            channel.give_moment(text_frame({"type": "viewers", "room": channel.room, "count": count}))
+            channel.give_moment(text_frame(Viewers(type="viewers", room=channel.room, count=count)))
         for announcement in roster.due(now):
             await self._say(attendance, announcement)
 
