@@ -142,6 +142,10 @@ class GatewaySettings(Section):
     """How long a connection may take to send the head of its next request, idle or in pieces, in seconds."""
     body_s: float = Field(default=20.0, gt=0, le=600)
     """How long a request's body may take, in seconds."""
+    ping_s: float = Field(default=20.0, ge=0.2, le=60)
+    """How often a socket is asked whether somebody is there; two missed and it is closed, in seconds."""
+    token_grace_s: float = Field(default=60.0, ge=0, le=3_600)
+    """How long a socket lives on after its token expired, in seconds: time to bring a fresher one."""
     static_dir: str = ""
     """The built browser client; empty: the one beside the code."""
 

@@ -8,7 +8,6 @@ and pings wait for nothing but a `join` in front of them.
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -53,6 +52,7 @@ from gateway.ws.frames import (
     text_frame,
 )
 from gateway.ws.lane import Lane
+from gateway.ws.liveness import Due, Liveness
 from gateway.ws.outgoing import Outgoing
 from gateway.ws.parts import RoomParts
 from runtime.clock import now_ms
@@ -64,11 +64,6 @@ ROOMS_MAX: Final = 32
 """Rooms of one socket."""
 JOINS_PER_SECOND: Final = 40
 """Of one socket: all its rooms at once, when it comes back."""
-PING_S: Final = 20.0
-PINGS_MISSED_MAX: Final = 2
-RTT_SAMPLES: Final = 4
-GRACE_MS: Final = 60_000
-"""How long an expired token is still good for its socket."""
 ABUSE_MAX: Final = 500
 """Frames over the rate, or that are no frames, each good one making up for one: beyond it the socket is closed."""
 CLOSE_S: Final = 10.0
@@ -128,7 +123,6 @@ class Session:
         self.number = number
         self.outgoing = Outgoing(transport, lambda: on_slow(self))
         self.seats: dict[str, RoomSeat] = {}
-        self.rtt_ms = 0.0
         self.close_code: int | None = None
         self._ws = ws
         self._transport = transport
@@ -136,12 +130,16 @@ class Session:
         self._commands = Lane(parts.services.ctx.tasks, "socket-commands")
         self._chat = Lane(parts.services.ctx.tasks, "socket-chat")
         self._faults = 0
-        self._rtts: list[float] = []
-        self._pings_missed = 0
         self._counter = parts.services.ctx.metrics.counter("matinee_socket_frames_total")
         self._frames_per_second = parts.services.ctx.settings.limits.frames_per_second
         self._loop_time = asyncio.get_running_loop().time
-        self._next_ping = self._loop_time()
+        settings = parts.services.ctx.settings.gateway
+        self._liveness = Liveness(self._loop_time(), ping_s=settings.ping_s, grace_s=settings.token_grace_s)
+
+    @property
+    def rtt_ms(self) -> float:
+        """The round trip, as this gateway measured it."""
+        return self._liveness.rtt_ms
 
     async def run(self) -> None:
         """Take frames until either side closes."""
@@ -150,12 +148,12 @@ class Session:
             while True:
                 message = await self._ws.receive()
                 if message.type is WSMsgType.TEXT:
-                    self._pings_missed = 0
+                    self._liveness.heard()
                     await self._take(message.data)
                 elif message.type is WSMsgType.PONG:
-                    self._pong(message.data)
+                    self._liveness.pong(message.data, self._loop_time())
                 elif message.type is WSMsgType.PING:
-                    self._pings_missed = 0
+                    self._liveness.heard()
                     self.outgoing.send(frames.frame(message.data, WSMsgType.PONG))
                 elif message.type is WSMsgType.BINARY:
                     self.close(CLOSE_NOT_TEXT, "frames are JSON text")
@@ -183,30 +181,18 @@ class Session:
 
     def tend(self, now: float, wall_ms: int) -> None:
         """Ping, and close what is over: called each second (seconds, monotonic; epoch ms)."""
-        if wall_ms > self.principal.expires_at + GRACE_MS:
-            self.close(CLOSE_UNAUTHENTICATED, "the token has expired")
-        elif now >= self._next_ping:
-            if self._pings_missed >= PINGS_MISSED_MAX:
+        match self._liveness.due(now, wall_ms, self.principal.expires_at):
+            case Due.EXPIRED:
+                self.close(CLOSE_UNAUTHENTICATED, "the token has expired")
+            case Due.DEAD:
                 self.close_code = self.close_code or 1006
                 self._transport.abort()
-            else:
+            case Due.PING:
                 self.ping(now)
 
     def ping(self, now: float) -> None:
         """Ask whether somebody is there; the answer measures the round trip."""
-        self._next_ping = now + PING_S
-        self._pings_missed += 1
-        self.outgoing.send(frames.frame(struct.pack("!d", now), WSMsgType.PING))
-
-    def _pong(self, payload: bytes) -> None:
-        self._pings_missed = 0
-        if len(payload) != 8:
-            return
-        rtt_ms = (self._loop_time() - float(struct.unpack("!d", payload)[0])) * 1000
-        if 0 <= rtt_ms <= PING_S * 1000 * PINGS_MISSED_MAX:
-            # The least of the last few: what a pong waited for in a queue is not the way's length.
-            self._rtts = [*self._rtts[1 - RTT_SAMPLES :], rtt_ms]
-            self.rtt_ms = min(self._rtts)
+        self.outgoing.send(frames.frame(self._liveness.ping(now), WSMsgType.PING))
 
     async def _take(self, text: str) -> None:
         received = now_ms()
