@@ -25,7 +25,8 @@ _PART: Final = struct.Struct("!BHBHHIQIIqqQ8s8s")
 _FLAG_BITS: Final = 4
 """Of the second field; the twelve above them are the part target in ms, 0 for the usual one."""
 PART_TARGET_MAX_MS: Final = 0xFFF
-_CHECKPOINT: Final = struct.Struct("!QQQIHBqqqq")
+_CHECKPOINT: Final = struct.Struct("!QQ8xIHBqqqq")
+"""The gap held a sequence of `LIVE` once."""
 PART_HEADER_SIZE: Final = _PART.size + _CHECKPOINT.size
 _INIT: Final = struct.Struct("!BI")
 _INIT_LIMIT: Final = 64 * 1024
@@ -60,10 +61,8 @@ class Checkpoint:
     """Epoch of the job whose holder wrote the part; a later job supersedes an earlier one."""
     writer: int
     """The lease that wrote it, a random 64-bit number: a worker knows its own parts by it."""
-    live_sequence: int
-    """Sequence in the `LIVE` stream of the message in which the next part begins."""
     sequence: int
-    """The same message's `TagHeader.sequence`, within `PartHeader.epoch`."""
+    """`TagHeader.sequence` of the message in which the next part begins, within `PartHeader.epoch`."""
     tag: int
     """Index of the tag within that message with which the next part begins."""
     resync: bool
@@ -89,7 +88,7 @@ def _read_colour(codes: list[int]) -> tuple[int, ...]:
 
 def _unpack_checkpoint(message: bytes | memoryview) -> Checkpoint:
     fields = list(_CHECKPOINT.unpack_from(message, _PART.size))
-    fields[5] = bool(fields[5])
+    fields[4] = bool(fields[4])
     return Checkpoint(*fields)
 
 
@@ -148,7 +147,6 @@ class PartHeader:
         ) + _CHECKPOINT.pack(
             at.job_epoch,
             at.writer,
-            at.live_sequence,
             at.sequence,
             at.tag,
             at.resync,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from runtime.bus import Bus
 
 DEADLINE_S: Final = 3.0
 BATCH: Final = 256
+BATCH_BYTES: Final = 4 << 20
+"""What a batch of `replay` may hold, beside the message that goes over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,43 @@ class Stored:
     subject: str
     sequence: int
     data: bytes
+    at: str
+    """When the server stored it, RFC 3339, by its own clock."""
+    pending: int = 0
+    """Messages of the same read that follow."""
+
+
+Sink = Callable[[Stored], Awaitable[None]]
+
+
+async def replay(
+    bus: Bus,
+    stream: str,
+    subject: str,
+    sink: Sink,
+    *,
+    sequence: int = 1,
+    since: str | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> int:
+    """Give `sink` what is stored on `subject` (wildcards allowed), in order; gives how many messages.
+
+    From the stream sequence `sequence` on, or, where given, from what was stored at `since` (RFC 3339).
+    The deadline is that of one batch, without what `sink` takes. Raises TimeoutError and nats' errors.
+    """
+    body: dict[str, Any] = {"next_by_subj": subject, "batch": BATCH, "max_bytes": BATCH_BYTES}
+    body |= {"seq": max(1, sequence)} if since is None else {"start_time": since}
+    count = 0
+    while True:
+        async with asyncio.timeout(deadline_s):
+            batch, pending = await _batch(bus, stream, body)
+        count += len(batch)
+        for stored in batch:
+            await sink(stored)
+        if not batch or not pending:
+            return count
+        body.pop("start_time", None)
+        body["seq"] = batch[-1].sequence + 1
 
 
 async def after(
@@ -70,7 +110,13 @@ async def last(bus: Bus, stream: str, subject: str, *, deadline_s: float = DEADL
 
 
 def _stored(headers: dict[str, str], message: Msg) -> Stored:
-    return Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), message.data)
+    return Stored(
+        headers["Nats-Subject"],
+        int(headers["Nats-Sequence"]),
+        message.data,
+        headers["Nats-Time-Stamp"],
+        int(headers.get("Nats-Num-Pending", "0")),
+    )
 
 
 async def _batch(bus: Bus, stream: str, body: dict[str, Any]) -> tuple[list[Stored], int]:

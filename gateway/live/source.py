@@ -9,8 +9,8 @@ from typing import Final
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from bus_schemas.streams import LIVE, LIVE_HEADERS, PUBLISHERS
-from bus_schemas.subjects import LIVE_HEADER, LIVE_TAGS_KEY
+from bus_schemas.streams import LIVE_HEADERS, PUBLISHERS
+from bus_schemas.subjects import LIVE_HEADER
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagFormatError, TagHeader
 from gateway.live.fanout import Fanout
 from gateway.live.liveness import offline
@@ -22,7 +22,7 @@ from runtime.kv import Bucket
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.settings import LiveSettings
-from runtime.stream_reader import Delivered, StreamReader
+from runtime.tag_tail import TagTail
 from runtime.tasks import Tasks
 
 log = get_logger("live.source")
@@ -37,7 +37,7 @@ who ends a lost stream after its grace period, may have died with it."""
 
 
 class LiveSource:
-    """One stream as this gateway pulls it: `reader.run` is to be run while `ended` is not set."""
+    """One stream as this gateway pulls it: `tail.run` is to be run while `ended` is not set."""
 
     def __init__(self, bus: Bus, stream: str, settings: LiveSettings, metrics: Metrics) -> None:
         loop = asyncio.get_running_loop()
@@ -65,13 +65,7 @@ class LiveSource:
         self.asked_at = loop.time()
         """When it was wanted last, seconds of the loop's clock."""
         self.ended = asyncio.Event()
-        self.reader = StreamReader(
-            bus,
-            stream=LIVE.name,
-            subject=f"live.tags.{stream}.*",
-            start=self._newest_key,
-            take=self._take,
-        )
+        self.tail = TagTail(bus, stream, self._take, from_newest_key=True)
 
     async def is_live(self) -> bool:
         """Whether somebody publishes: there are codec headers, or a claim whose headers are on their way."""
@@ -108,16 +102,6 @@ class LiveSource:
         self._let_in()
         self.fanout.stop()
 
-    async def _newest_key(self) -> int:
-        self._need_key = True
-        try:
-            newest = await self._bus.js.get_last_msg(
-                LIVE.name, LIVE_TAGS_KEY.at(stream=self.stream), direct=True
-            )
-        except NotFoundError:
-            return 0
-        return newest.seq or 0
-
     async def _load_header(self) -> None:
         try:
             message = await self._bus.js.get_last_msg(
@@ -130,33 +114,24 @@ class LiveSource:
             return
         self._stored_header = (header.epoch, header.generation), data[HEADER_SIZE:]
 
-    async def _take(self, delivered: Delivered) -> None:
-        try:
-            header = TagHeader.unpack(delivered.data)
-        except TagFormatError as exc:
-            log.warning("unreadable tag message", stream=self.stream, error=str(exc))
-            return
+    async def _take(self, header: TagHeader, message: bytes, pending: int) -> None:
         epoch, sequence = self._position or (-1, -1)
-        if header.epoch < epoch:
-            return
         self._heard = self._loop.time()
         if header.flags & TagFlags.END:
             # One read from history was followed by a new session.
-            if delivered.pending == 0 and self._position is not None:
+            if pending == 0 and self._position is not None:
                 self.end()
             return
-        if header.epoch == epoch:
-            ahead = header.sequence - sequence & 0xFFFFFFFF
-            if not 0 < ahead < 1 << 31:
-                return  # given again after a restart of the reader
-            if ahead > 1:
-                self._need_key = True
+        if header.epoch == epoch and header.sequence - sequence & 0xFFFFFFFF > 1:
+            self._need_key = True
         if self._need_key and not header.flags & TagFlags.KEY:
             return
-        await self._append(header, delivered)
+        await self._append(header, message[HEADER_SIZE:])
+        if pending == 0 and not self._need_key:
+            self._let_in()
+        self.fanout.notice()
 
-    async def _append(self, header: TagHeader, delivered: Delivered) -> None:
-        tags = delivered.data[HEADER_SIZE:]
+    async def _append(self, header: TagHeader, tags: bytes) -> None:
         generation = header.epoch, header.generation
         inline = bool(header.flags & TagFlags.HEADER)
         if inline:
@@ -176,9 +151,6 @@ class LiveSource:
         self._position = header.epoch, header.sequence
         tags, dts_ms = self._timeline.place(header, tags)
         self.ring.append(tags, dts_ms, key=bool(header.flags & TagFlags.KEY), inline=inline)
-        if delivered.pending == 0:
-            self._let_in()
-        self.fanout.notice()
 
     def _let_in(self) -> None:
         if not self._playable.done():
@@ -233,7 +205,7 @@ class LiveSources:
         """Read the stream until it ends or nobody has watched it for a while."""
         loop = asyncio.get_running_loop()
         linger_s = max(self._settings.linger_s, FIRST_KEY_S + 1)
-        reading = self._tasks.spawn(f"live-read:{source.stream}", source.reader.run())
+        reading = self._tasks.spawn(f"live-read:{source.stream}", source.tail.run())
         try:
             while not source.ended.is_set() and loop.time() - source.asked_at < linger_s:
                 with contextlib.suppress(TimeoutError):
@@ -256,7 +228,7 @@ class LiveSources:
 
     async def _after_reconnect(self) -> None:
         for source in self._sources.values():
-            source.reader.restart()
+            source.tail.look_again()
 
     def stop(self) -> None:
         """End all viewers: this gateway goes."""

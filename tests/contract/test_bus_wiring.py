@@ -14,6 +14,7 @@ from bus_schemas.subjects import (
     DELIVERIES_EXHAUSTED,
     DLQ,
     LIVE_TAGS_DELTA,
+    LIVE_TAGS_KEY,
     REPLY,
     SUBJECTS,
     Subject,
@@ -45,7 +46,11 @@ BY_RUNTIME = {
     ("ops", DLQ.template): "read by an operator with the tools of NATS",
     ("gateway", DLQ.template): "written by runtime.poison",
     ("transmux", DLQ.template): "written by runtime.poison",
-    ("gateway", LIVE_TAGS_DELTA.template): "read with LIVE_TAGS_KEY, in one subscription",
+    **{
+        (kind, subject.template): "read by runtime.tag_tail"
+        for kind in ("gateway", "ingest", "transmux")
+        for subject in (LIVE_TAGS_KEY, LIVE_TAGS_DELTA)
+    },
 }
 """Declared, and no file of the room itself names it: why."""
 

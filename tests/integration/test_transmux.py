@@ -120,7 +120,7 @@ class Stage:
 
     async def send(self, stream: Iterable[Message], *, paced: bool = False) -> None:
         began, first = time.monotonic(), None
-        for header, message, _ in stream:
+        for header, message in stream:
             first = header.dts_ms if first is None else first
             if paced:
                 await asyncio.sleep(max(0.0, began + (header.dts_ms - first) / 1000 - time.monotonic()))
@@ -314,7 +314,7 @@ async def test_the_stream_survives_a_killed_nats(nats_server: RunningServer, sta
     await stage.send(stream[:300])
     await until(lambda: len(stage.parts) > 15)
     await asyncio.sleep(0.3)
-    key = max(i for i, (header, _, _) in enumerate(stream[:300]) if header.flags & TagFlags.KEY)
+    key = max(i for i, (header, _) in enumerate(stream[:300]) if header.flags & TagFlags.KEY)
 
     back = asyncio.Event()
     stage.bus.on_reconnect.append(_setting(back))

@@ -8,8 +8,8 @@ from typing import Final
 
 from nats.errors import Error as NatsError
 
-from bus_schemas.streams import LIVE, LIVE_HEADERS, PUBLISHERS
-from bus_schemas.subjects import LIVE_HEADER, LIVE_TAGS_KEY
+from bus_schemas.streams import LIVE_HEADERS, PUBLISHERS
+from bus_schemas.subjects import LIVE_HEADER
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagFormatError, TagHeader
 from media.flv import FlvError
 from media.ring import Ring
@@ -20,7 +20,7 @@ from runtime.kv import Bucket
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.settings import LiveSettings
-from runtime.stream_reader import Delivered, StreamReader
+from runtime.tag_tail import TagTail
 from runtime.tasks import Tasks
 from workers.ingest.audience import Audience, AudienceCounters
 from workers.ingest.rtmp.playing import encode_tags
@@ -34,7 +34,7 @@ CHECK_S: Final = 1.0
 
 
 class Broadcast:
-    """One stream: `reader.run` is to be run while `ended` is not set."""
+    """One stream: `tail.run` is to be run while `ended` is not set."""
 
     def __init__(self, bus: Bus, stream: str, settings: LiveSettings, counters: AudienceCounters) -> None:
         self._loop = asyncio.get_running_loop()
@@ -52,11 +52,7 @@ class Broadcast:
         self.wanted_at = self._loop.time()
         """When it had a player last, seconds of the loop's clock."""
         self.ended = asyncio.Event()
-        # One filter for both subjects keeps their order.
-        subject = LIVE_TAGS_KEY.at(stream=stream).rpartition(".")[0] + ".*"
-        self.reader = StreamReader(
-            bus, stream=LIVE.name, subject=subject, start=self._newest_key, take=self._take
-        )
+        self.tail = TagTail(bus, stream, self._take, from_newest_key=True)
 
     async def is_live(self) -> bool:
         """Whether somebody publishes: there are codec headers, or a claim whose headers are on their way."""
@@ -78,11 +74,6 @@ class Broadcast:
     async def _is_claimed(self) -> bool:
         return await Bucket(self._bus.js, PUBLISHERS).get(self.stream) is not None
 
-    async def _newest_key(self) -> int:
-        self._need_key = True
-        newest = await direct.last(self._bus, LIVE.name, LIVE_TAGS_KEY.at(stream=self.stream))
-        return newest.sequence if newest is not None else 0
-
     async def _stored_header(self) -> tuple[tuple[int, int], bytes] | None:
         """Epoch and generation of the codec headers on the bus, and the headers as FLV tags."""
         message = await direct.last(self._bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=self.stream))
@@ -94,31 +85,22 @@ class Broadcast:
             return None
         return (header.epoch, header.generation), message.data[HEADER_SIZE:]
 
-    async def _take(self, delivered: Delivered) -> None:
-        try:
-            header = TagHeader.unpack(delivered.data)
-            if self._is_next(header, delivered):
-                await self._append(header, delivered.data[HEADER_SIZE:])
-        except (TagFormatError, FlvError) as error:
-            log.warning("unreadable tag message", stream=self.stream, error=str(error))
-            self._need_key = True
-
-    def _is_next(self, header: TagHeader, delivered: Delivered) -> bool:
-        """Whether players get this message; notes the end of the stream."""
-        if header.epoch < self._epoch:
-            return False
+    async def _take(self, header: TagHeader, message: bytes, pending: int) -> None:
         self._heard = self._loop.time()
         if header.flags & TagFlags.END:
             # One read from history was followed by a new session.
-            if delivered.pending == 0 and self._epoch >= 0:
+            if pending == 0 and self._epoch >= 0:
                 self.end()
-            return False
-        if header.epoch == self._epoch:
-            ahead = header.sequence - self._sequence & 0xFFFFFFFF
-            if not 0 < ahead < 1 << 31:
-                return False  # given again after a restart of the reader
-            self._need_key = self._need_key or ahead > 1
-        return not self._need_key or bool(header.flags & TagFlags.KEY)
+            return
+        if header.epoch == self._epoch and header.sequence - self._sequence & 0xFFFFFFFF > 1:
+            self._need_key = True
+        if self._need_key and not header.flags & TagFlags.KEY:
+            return
+        try:
+            await self._append(header, message[HEADER_SIZE:])
+        except (TagFormatError, FlvError) as error:
+            log.warning("unreadable tag message", stream=self.stream, error=str(error))
+            self._need_key = True
 
     async def _append(self, header: TagHeader, tags: bytes) -> None:
         generation = header.epoch, header.generation
@@ -185,7 +167,7 @@ class Broadcasts:
     async def _pull(self, broadcast: Broadcast) -> None:
         """Read the stream until it ends or nobody has played it for a while."""
         loop = asyncio.get_running_loop()
-        reading = self._tasks.spawn(f"broadcast-read:{broadcast.stream}", broadcast.reader.run())
+        reading = self._tasks.spawn(f"broadcast-read:{broadcast.stream}", broadcast.tail.run())
         self._pulled.inc()
         try:
             while (
@@ -210,4 +192,4 @@ class Broadcasts:
 
     async def _after_reconnect(self) -> None:
         for broadcast in self._broadcasts.values():
-            broadcast.reader.restart()
+            broadcast.tail.look_again()

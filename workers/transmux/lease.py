@@ -12,11 +12,10 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
 
 from bus_schemas.messages.live import LiveEvent, StopReason, StreamStopped, TransmuxJob
 from bus_schemas.parts import InitHeader, PartFlags, PartFormatError, PartHeader
-from bus_schemas.streams import LIVE, LIVE_HEADERS
+from bus_schemas.streams import LIVE_HEADERS
 from bus_schemas.subjects import LIVE_EVENT, LIVE_HEADER, LIVE_TAGS_DELTA
 from bus_schemas.tags import TagFlags, TagFormatError, TagHeader
 from media.codec import CodecError
@@ -27,8 +26,8 @@ from runtime.clock import now_ms, now_us
 from runtime.emit import emit
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
+from runtime.tag_tail import BUS_FAULTS, Place, TagTail
 from runtime.tasks import Tasks
-from workers.transmux.live_reader import BUS_FAULTS, LiveReader
 from workers.transmux.output import InitReady, Output, PartReady
 from workers.transmux.parts_store import PartsStore, RaceLostError
 from workers.transmux.segmenter import Segmenter
@@ -90,7 +89,7 @@ class Lease:
         secret = secrets.token_bytes(32)
         self._names = lambda msn: blake2b(msn.to_bytes(8, "big"), key=secret, digest_size=8).hexdigest()
         self._store = PartsStore(self._bus, job.stream, self._writer)
-        self._reader = LiveReader(self._bus, job.stream, self._on_message)
+        self._tail = TagTail(self._bus, job.stream, self._on_message, from_newest_key=False)
         self._segmenter = self._new_segmenter(None, None)
         self._done: asyncio.Future[Outcome] = self._loop.create_future()
         self._stop: Outcome | None = None
@@ -113,7 +112,8 @@ class Lease:
         finally:
             self._over = True
             beating.cancel()
-            await self._reader.stop()
+            self._room.set()
+            await self._tail.stop()
         log.info("lease over", stream=self.job.stream, epoch=self.job.epoch, outcome=outcome.name)
         if outcome is Outcome.ENDED:
             await self._tidy()
@@ -133,7 +133,7 @@ class Lease:
         """The bus was away, and its memory streams may be gone. Raises `BUS_FAULTS`."""
         self._heard_at = self._loop.time()
         await self._store.restore_init()
-        await self._reader.restart()
+        await self._tail.catch_up()
 
     async def _hold(self) -> Outcome:
         outcome = Outcome.RELOAD
@@ -166,10 +166,10 @@ class Lease:
 
     async def _begin(self) -> bool:
         """Go on where the parts on the bus end; False where there is nothing to do. Raises `BUS_FAULTS`."""
-        await self._reader.stop()
+        self._room.set()
+        await self._tail.stop()
         self._waiting.clear()
         self._waiting_bytes = 0
-        self._room.set()
         self._done = self._loop.create_future()
         if self._stop:
             self._finish(self._stop)
@@ -179,14 +179,12 @@ class Lease:
         if last is None:
             self._segmenter = self._new_segmenter(None, init)
             await self._learn_headers()
-            sequence = 0
         else:
             if max(last.epoch, last.checkpoint.job_epoch) > job.epoch:
                 return False
             if last.flags & PartFlags.END and last.epoch == job.epoch:
                 return False
             self._segmenter = self._resume(last, init)
-            sequence = await self._resume_sequence(last)
             if last.epoch == job.epoch:
                 self._around.metrics.counter("matinee_transmux_takeovers_total").inc()
         self._init = init.init if init else 0
@@ -195,9 +193,8 @@ class Lease:
             stream=job.stream,
             epoch=job.epoch,
             msn=last.msn if last else 0,
-            live_sequence=sequence,
         )
-        await self._reader.start(sequence)
+        await self._tail.start(_place_before(last) if last is not None else None)
         return True
 
     async def _read_checkpoint(self) -> tuple[PartHeader | None, InitHeader | None]:
@@ -223,19 +220,6 @@ class Lease:
             log.error("an init segment's records cannot be read", stream=self.job.stream, error=str(exc))
             return self._new_segmenter(last, None)
 
-    async def _resume_sequence(self, last: PartHeader) -> int:
-        """Where in `LIVE` the next part begins, if that still is the message it was; else 0."""
-        sequence = last.checkpoint.live_sequence
-        with suppress(NotFoundError, TagFormatError):
-            found = await self._bus.js.get_msg(LIVE.name, seq=sequence, direct=True)
-            header = TagHeader.unpack(found.data or b"")
-            ours = str(found.subject).startswith(
-                LIVE_TAGS_DELTA.at(stream=self.job.stream).rpartition(".")[0]
-            )
-            if ours and (header.epoch, header.sequence) == (last.epoch, last.checkpoint.sequence):
-                return sequence
-        return 0
-
     async def _learn_headers(self) -> None:
         stored = await direct.last(self._bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=self.job.stream))
         if stored is None:
@@ -247,18 +231,17 @@ class Lease:
         except (TagFormatError, FlvError) as exc:
             log.warning("codec headers on the bus cannot be read", stream=self.job.stream, error=str(exc))
 
-    async def _on_message(self, message: bytes, live_sequence: int) -> None:
+    async def _on_message(self, header: TagHeader, message: bytes, _pending: int) -> None:
         if self._done.done():
             return
+        if header.epoch > self.job.epoch:
+            self._finish(Outcome.SUPERSEDED)
+            return
+        self._heard_at = self._loop.time()
+        self._last_header = header
         try:
-            header = TagHeader.unpack(message)
-            if header.epoch > self.job.epoch:
-                self._finish(Outcome.SUPERSEDED)
-                return
-            self._heard_at = self._loop.time()
-            self._last_header = header
-            made = self._segmenter.push(header, message, live_sequence)
-        except (TagFormatError, FlvError) as exc:
+            made = self._segmenter.push(header, message)
+        except FlvError as exc:
             log.warning("a tag message cannot be read", stream=self.job.stream, error=str(exc))
             return
         if made:
@@ -321,7 +304,7 @@ class Lease:
                 self._heard_at = self._loop.time()
                 continue
             try:
-                await self._reader.watch()
+                await self._tail.watch()
                 if self._segmenter.wants_headers:
                     await self._learn_headers()
                 if self._loop.time() - self._heard_at > self._around.grace_s:
@@ -375,3 +358,12 @@ class Lease:
     async def _answer(self, answer: bytes) -> None:
         with suppress(*BUS_FAULTS):
             await self._bus.nc.publish(self._answer_to, answer)
+
+
+def _place_before(last: PartHeader) -> Place | None:
+    """The message before the one in which the next part begins, of which something may lie behind that place."""
+    at = last.checkpoint
+    if not at.sequence:
+        return None
+    # Program date-time is made from the arrival of key frames: near enough to find the place in time.
+    return Place(last.epoch, at.sequence - 1, last.pdt_us)

@@ -19,7 +19,7 @@ from bus_schemas.subjects import HLS_INIT, HLS_PART
 from runtime import direct
 from runtime.bus import Bus
 from runtime.logs import get_logger
-from workers.transmux.live_reader import BUS_FAULTS
+from runtime.tag_tail import BUS_FAULTS
 from workers.transmux.output import InitReady, PartReady
 
 log = get_logger("parts")

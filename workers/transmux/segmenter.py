@@ -5,8 +5,9 @@ checkpoint cuts the same parts. The leading track (video where there is video) d
 frame read last is held back until the next one tells how long it lasts. Rules of state:
 
 - nothing is cut before a key frame of known codec headers; `_synced` says that we are behind one;
-- `_segment_start` is None between segments; within them `_part` holds at least one leading frame,
-  but for the moment after resuming;
+- `_segment_start` is None between segments; within them `_part` has begun, but for the moment after resuming;
+- a part begins with a leading frame, or within one that lasts longer than a part may: the checkpoint is that
+  frame then, and who resumes from it reads it again and passes over what was cut of the audio behind it;
 - `_flush` ends the open segment with what there is, for anything that breaks the timeline.
 """
 
@@ -31,7 +32,7 @@ from media.av_tags import (
 from media.codec import AudioCodec, VideoCodec
 from media.flv import TagType
 from media.script import ScriptError, read_numbers
-from workers.transmux.clocks import AudioClock, ProgramClock
+from workers.transmux.clocks import UNKNOWN, AudioClock, ProgramClock
 from workers.transmux.frames import audio_head, is_sound, is_video_frame, read_video, video_name
 from workers.transmux.numbering import PART_FULL_PERCENT, TARGET_DURATION_MAX_S, Numbering
 from workers.transmux.open_part import OpenPart, Position
@@ -46,7 +47,11 @@ JITTER_MS: Final = 20
 OVERRUN_MS: Final = 490
 """RFC 8216bis 4.4.3.1 compares rounded durations: so late may a key frame be before we cut without one."""
 LEAD_SILENCE_MS: Final = 3_000
-"""Video that pauses so long beside audio: the segment ends, and the next waits for a key frame."""
+"""Video that pauses so long beside audio: the segment ends, and the next waits for a key frame. Where nothing
+says it sooner, video alone likewise."""
+ODD_FRAME_MS: Final = 1_100
+"""A stream's first frame that lasts longer, and far longer than the stream says of its frames, does not fix
+PART-TARGET: everybody would be three times that behind for ever."""
 SEAM_MS: Final = 40
 """How far the first tag of an epoch may lie from the end of the one before on the same timeline. A longer hole
 is a discontinuity: without one the durations in a playlist would not add up to the media's time."""
@@ -105,13 +110,14 @@ class Segmenter:
         self._part = OpenPart()
         self._lead_time = 0
         self._cut_until_ms = 0
+        self._audio_cut = 0
+        self._announced = False
         self._arrival_offset = 0
-        self._live_sequence = 0
         self._sequence = 0
         if last:
             self._resume(last, init)
 
-    def push(self, header: TagHeader, message: bytes, live_sequence: int) -> list[Output]:
+    def push(self, header: TagHeader, message: bytes) -> list[Output]:
         """Take one message of `LIVE` (`header` is the one in front of it) and give what it completes.
 
         Messages already taken, or cut before resuming, give nothing. Raises `FlvError` for a body that is
@@ -120,7 +126,7 @@ class Segmenter:
         out: list[Output] = []
         self._out = out
         tags = read_tags(message)
-        if not self._admit(header, live_sequence):
+        if not self._admit(header):
             return out
         first, self._skip_tags = self._skip_tags, 0
         if not first:
@@ -188,23 +194,23 @@ class Segmenter:
         else:
             self._place.close_segment()
 
-    def _admit(self, header: TagHeader, live_sequence: int) -> bool:
+    def _admit(self, header: TagHeader) -> bool:
         """Whether the message is new to us; settles what lies between it and the one before."""
         expected = self._next_sequence
         if header.epoch != self.epoch:
             if header.epoch < self.epoch:
                 return False
-            self._live_sequence, self._sequence = live_sequence, expected or 0
+            self._sequence = expected or 0
             self._begin_epoch(header)
         elif self.ended:
             return False
         elif expected is not None and header.sequence != expected:
             if header.sequence < expected:
                 return False
-            self._live_sequence, self._sequence = live_sequence, expected
+            self._sequence = expected
             self._skip_tags = 0
             self._flush(resync=True)
-        self._live_sequence, self._sequence = live_sequence, header.sequence
+        self._sequence = header.sequence
         self._next_sequence = header.sequence + 1
         return True
 
@@ -259,6 +265,7 @@ class Segmenter:
         self._audio_head = audio_head(sound.kind) if sound else b""
         self._frame_samples = sound.frame_samples if sound else 1
         self._samples_of = sound.samples_of if sound else None
+        self._audio_rate = sound.sample_rate if sound else 1
         self._audio = AudioClock(sound.sample_rate, sound.shortest) if sound else AudioClock(1, 1)
 
     def _push_video(self, dts: int, data: memoryview, index: int) -> None:
@@ -314,16 +321,17 @@ class Segmenter:
         if not self._has_video:
             at = self._position(index)
             self._push_leading(self._audio.next(dts, samples), 0, True, data, at)
-        elif not self._part.times:
+        elif self._part.begin < 0:
             self.dropped_frames += 1  # no key frame yet
         elif dts - self._lead_time > LEAD_SILENCE_MS:
-            self._flush(resync=True, tag=index)
+            self._flush(self._position(index), resync=True)
             self.dropped_frames += 1
         elif self._part.size + len(data) > PART_SIZE_MAX + AUDIO_SIZE_MAX:
             self.dropped_frames += 1
         else:
             time = self._audio.next(dts, samples)
-            self._part.add_audio(time, time + samples, data)
+            if time >= self._audio_cut:
+                self._part.add_audio(time, time + samples, data)
 
     def _push_script(self, data: memoryview) -> None:
         try:
@@ -331,36 +339,68 @@ class Segmenter:
         except ScriptError:
             return
         if name == "onClock":
+            self._announced = True
             self._program.announce(numbers.get("dts", -1.0), numbers.get("pdt", -1.0))
 
     def _position(self, tag: int) -> Position:
-        return Position(self._live_sequence, self._sequence, tag, self._audio.due, self._program.target_us)
+        return Position(self._sequence, tag, self._audio.due, self._program.target_us)
 
     def _push_leading(self, time: int, composition: int, key: bool, data: memoryview, at: Position) -> None:
-        if self._part.times:
+        if self._part.begin >= 0 and self._is_hole(time, at):
+            self._flush(at, resync=True)
+        if self._part.begin >= 0:
             self._close_before(time, key, len(data), at)
         elif not self._synced:
             if not key:
                 self.dropped_frames += 1
                 return
             self._synced = True
+        elif self._has_video and time < self._cut_until_ms:
+            self._go_on_within(time, at)
+            return
         if self._segment_start is None:
             self._open_segment(time)
+        if at.clock_target_us != self._program.target_us:
+            at = at._replace(clock_target_us=self._program.target_us)
         self._part.add_leading(time, composition, key, data, at)
         self._lead_time = time if self._has_video else 0
+        self._audio_cut = 0
+        self._announced = False
+
+    def _is_hole(self, time: int, at: Position) -> bool:
+        """Whether the time up to this leading frame is too long for the frame before it to fill."""
+        if not self._has_video:
+            return time - at.audio_ticks > self._target
+        limit = self._place.target_duration
+        return time - self._lead_time > (limit * 1000 if limit else LEAD_SILENCE_MS) + OVERRUN_MS
+
+    def _go_on_within(self, time: int, at: Position) -> None:
+        """We resumed behind a part that ends within this frame, which an earlier part has."""
+        self._lead_time = time
+        self._part = OpenPart(begin=self._cut_until_ms, last_at=at)
+        self._audio_cut = self._samples_at(self._cut_until_ms)
+        if self._segment_start is None:
+            self._open_segment(self._cut_until_ms)
+
+    def _samples_at(self, time: int) -> int:
+        """The first audio sample that is not before this time of the video."""
+        return -(-time * self._audio_rate // self._scale)
 
     def _close_before(self, time: int, key: bool, size: int, at: Position) -> None:
-        """Close the part, and the segment, that end where this frame begins."""
-        target = self._target
-        if time - self._part.times[0] > target and len(self._part.times) > 1:
+        """Close the parts, and the segment, that end where this frame begins or before it."""
+        part = self._part
+        if time - part.begin > self._target and len(part.times) > 1 and self._is_full_before_last():
             # The frame before was let in on the guess that it lasts as long as the one before it.
-            rest, rest_at = self._part.split_last()
+            rest, rest_at = part.split_last()
             self._close(rest.times[0], rest_at)
             self._part = rest
-            target = self._target
-        part = self._part
-        duration = time - part.times[0]
-        step = time - part.times[-1]
+        if time - self._part.begin > self._target and self._close_within(time):
+            at = at._replace(clock_target_us=self._program.target_us)
+        part, target = self._part, self._target
+        duration = time - part.begin
+        step = time - (part.times[-1] if part.times else self._lead_time)
+        if self._has_video:
+            step = min(step, max(target, duration))
         if self._ends_segment(time, step, key):
             self._close(time, at, PartFlags.LAST)
             self._end_segment()
@@ -371,11 +411,55 @@ class Segmenter:
         ):
             self._close(time, at)
 
+    def _is_full_before_last(self) -> bool:
+        """Whether the open part may end before its last leading frame. The stream's first part may end anywhere."""
+        part, place = self._part, self._place
+        lasting = part.times[-1] - part.begin
+        return place.msn == place.part == 0 or lasting * 100 >= self._target * PART_FULL_PERCENT
+
+    def _close_within(self, until: int) -> bool:
+        """Close parts that end within the last leading frame, which lasts `until` then, and longer than a part may.
+
+        Nobody knows before the next frame comes; then the playlist gets all of them at once. False where
+        there were none: the stream's first part fixes PART-TARGET, if its frames are what they should be.
+        """
+        part, place = self._part, self._place
+        if not self._has_video:
+            return False
+        if place.msn == place.part == 0 and not self._is_odd(until - self._part.times[-1]):
+            return False
+        while until - part.begin > self._target:
+            end = part.begin + self._target
+            rest = part.split_within(end, self._samples_at(end))
+            last = self._is_too_long(end, self._target)
+            flags = PartFlags.LAST if last else PartFlags.NONE
+            self._close(end, part.last_at, flags, frame_end=until)
+            self._part = rest
+            if last:
+                # The clock announced behind the frame that lasts on belongs to the segment after this one.
+                announced = self._program.target_us if self._announced else UNKNOWN
+                self._program.target_us = part.last_at.clock_target_us
+                self._end_segment()
+                self._program.target_us = announced
+                rest.last_at = rest.last_at._replace(clock_target_us=UNKNOWN)
+                self._open_segment(end)
+            part = rest
+        return True
+
+    def _is_odd(self, step: int) -> bool:
+        """Whether a stream's first frame lasts far longer than the others can be expected to."""
+        return step > max(ODD_FRAME_MS, 2 * self._tracks.frame_ms)
+
     def _ends_segment(self, time: int, step: int, key: bool) -> bool:
+        elapsed = time - (self._segment_start or 0)
+        if key and elapsed * 1000 >= (SEGMENT_MIN_MS - JITTER_MS) * self._scale:
+            return True
+        return self._is_too_long(time, step)
+
+    def _is_too_long(self, time: int, step: int) -> bool:
+        """Whether the open segment would be, did it go on for `step` behind `time`."""
         scale = self._scale
         elapsed = time - (self._segment_start or 0)
-        if key and elapsed * 1000 >= (SEGMENT_MIN_MS - JITTER_MS) * scale:
-            return True
         limit = self._place.target_duration
         if 0 < limit < TARGET_DURATION_MAX_S:
             return (elapsed + step) * 1000 > (limit * 1000 + OVERRUN_MS) * scale
@@ -398,42 +482,66 @@ class Segmenter:
         self._place.close_segment()
         self._program.close_segment()
 
-    def _flush(self, *, resync: bool = False, tag: int = 0) -> None:
+    def _flush(self, at: Position | None = None, *, resync: bool = False) -> None:
         """End the open segment with the frames there are; after it nothing is cut before a key frame.
 
-        The tags that are not cut yet begin at `tag` of this message. `resync`: some before them were lost.
+        The tags that are not cut yet begin at `at`, else with this message. `resync`: some before them were lost.
         """
-        times = self._part.times
+        at = at or self._position(0)
         self._synced = False
-        if times:
-            if not self._has_video:
-                duration = self._audio.due - times[-1]
-            else:
-                duration = times[-1] - times[-2] if len(times) > 1 else self._tracks.frame_ms
-            self._close(times[-1] + duration, self._position(tag), PartFlags.LAST, resync=resync)
+        self._audio_cut = 0
+        if self._part.begin >= 0:
+            end = self._end_of_last(at)
+            if end - self._part.begin > self._target:
+                self._close_within(end)
+            if end > self._part.begin:
+                self._close(end, at, PartFlags.LAST, resync=resync)
+            self._part = OpenPart()
         if self._segment_start is not None:
             self._end_segment()
         if resync:
             self._place.break_timeline()
 
+    def _end_of_last(self, at: Position) -> int:
+        """When the last leading frame ends, with none behind it: as the one before it did, or with the audio."""
+        times = self._part.times
+        if not self._has_video:
+            return at.audio_ticks
+        step = times[-1] - times[-2] if len(times) > 1 else self._tracks.frame_ms
+        end = (times[-1] if times else self._lead_time) + step
+        if self._part.audio_ends:
+            audio_end = self._part.audio_ends[-1] * 1000 // self._audio_rate
+            if audio_end - end > self._target or end <= self._part.begin:
+                return max(end, audio_end)
+        return end
+
     def _close(
-        self, end: int, at: Position, flags: PartFlags = PartFlags.NONE, *, resync: bool = False
+        self,
+        end: int,
+        at: Position,
+        flags: PartFlags = PartFlags.NONE,
+        *,
+        resync: bool = False,
+        frame_end: int = 0,
     ) -> None:
-        """Put out the open part, which lasts until `end`; the tags after it begin at `at`."""
+        """Put out the open part, which lasts until `end`; the tags after it begin at `at`.
+
+        Its last frame lasts until `frame_end` where that is later.
+        """
         part, place, scale = self._part, self._place, self._scale
         segment_start = self._segment_start or 0
         last = bool(flags & PartFlags.LAST)
-        start_us = part.times[0] * 1_000_000 // scale
+        start_us = part.begin * 1_000_000 // scale
         duration_us = end * 1_000_000 // scale - start_us
         if last:
             place.fix_target_duration((end - segment_start) * 1000 // scale)
         elif place.msn == place.part == 0:
             place.fix_part_target(duration_us, part.longest_step(end) * 1_000_000 // scale)
             self._target = place.part_target_us * scale // 1_000_000
-        if part.keys[0]:
+        if part.keys and part.keys[0]:
             flags |= PartFlags.INDEPENDENT
         sequence = place.msn * 1024 + place.part + 1  # grows without being remembered
-        body = part.pack(sequence, end, self._frame_samples, video=self._has_video)
+        body = part.pack(sequence, max(end, frame_end), self._frame_samples, video=self._has_video)
         checkpoint = self._checkpoint(at, -1 if last else segment_start, resync=resync)
         self._out.append(
             PartReady(self._header(flags | place.segment_flags, start_us, duration_us, checkpoint), body)
@@ -452,7 +560,6 @@ class Segmenter:
         return Checkpoint(
             job_epoch=self._job_epoch,
             writer=self._writer,
-            live_sequence=at.live_sequence,
             sequence=at.sequence,
             tag=at.tag,
             resync=resync,

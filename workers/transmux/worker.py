@@ -17,8 +17,8 @@ from bus_schemas.subjects import JOBS_TRANSMUX
 from runtime.lifecycle import Context
 from runtime.logs import get_logger
 from runtime.poison import Poison, SetAside
+from runtime.tag_tail import BUS_FAULTS
 from workers.transmux.lease import ACK, Lease, Outcome, Surroundings
-from workers.transmux.live_reader import BUS_FAULTS
 
 log = get_logger("transmux")
 

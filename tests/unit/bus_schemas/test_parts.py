@@ -19,7 +19,7 @@ U16, U32, U64 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.integer
 I64 = st.integers(-(2**63), 2**63 - 1)
 NAME = st.binary(min_size=8, max_size=8).map(bytes.hex)
 CHECKPOINTS = st.builds(
-    Checkpoint, U64, U64, U64, U32, U16, st.booleans(), segment_start=I64, audio_ticks=I64, pdt_offset_us=I64,
+    Checkpoint, U64, U64, U32, U16, st.booleans(), segment_start=I64, audio_ticks=I64, pdt_offset_us=I64,
     clock_target_us=I64,
 )  # fmt: skip
 PARTS = st.builds(

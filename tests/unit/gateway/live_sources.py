@@ -26,7 +26,7 @@ def audio_frame(dts_ms: int) -> bytes:
 
 
 CHECKPOINT = Checkpoint(
-    job_epoch=EPOCH, writer=1, live_sequence=1, sequence=1, tag=0, resync=False, segment_start=-1,
+    job_epoch=EPOCH, writer=1, sequence=1, tag=0, resync=False, segment_start=-1,
     audio_ticks=-1, pdt_offset_us=0, clock_target_us=0,
 )  # fmt: skip
 

@@ -25,8 +25,8 @@ AVC_HEADER = bytes.fromhex(
 )
 AAC_HEADER = bytes.fromhex("af00119056e500")
 
-Message = tuple[TagHeader, bytes, int]
-"""Header, the whole bus message, and its sequence in LIVE."""
+Message = tuple[TagHeader, bytes]
+"""Header and the whole bus message."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,6 @@ def messages(
     epoch: int = EPOCH,
     generation: int = 0,
     first: int = 0,
-    live: int = 1,
     headers: Sequence[bytes] = (AVC_HEADER, AAC_HEADER),
     flags: TagFlags = TagFlags.NONE,
     pdt_offset_us: int | None = ARRIVAL_US,
@@ -92,7 +91,7 @@ def messages(
         nonlocal sequence, count
         arrival = ARRIVAL_US + dts * 1000 + 3_000
         header = TagHeader(extra, generation, sequence, epoch, dts, arrival)
-        made.append((header, header.pack() + b"".join(body), live + len(made)))
+        made.append((header, header.pack() + b"".join(body)))
         body.clear()
         sequence += 1
         count = 0
@@ -123,11 +122,11 @@ def messages(
 
 def end_message(after: Message) -> Message:
     """The end on purpose, behind another message."""
-    before, _, live = after
+    before, _ = after
     header = TagHeader(
         TagFlags.END, before.generation, before.sequence + 1, before.epoch, before.dts_ms, before.arrival_us
     )
-    return header, header.pack(), live + 1
+    return header, header.pack()
 
 
 def make_segmenter(**more: Any) -> Segmenter:
@@ -139,8 +138,8 @@ def make_segmenter(**more: Any) -> Segmenter:
 def run(segmenter: Segmenter, stream: Iterable[Message]) -> list[Output]:
     """All that comes of these messages."""
     made: list[Output] = []
-    for header, message, live in stream:
-        made += segmenter.push(header, message, live)
+    for header, message in stream:
+        made += segmenter.push(header, message)
     return made
 
 
@@ -228,3 +227,9 @@ def messages_of(tags: Iterable[flv.Tag], **more: Any) -> list[Message]:
         while frames[0].audio:
             frames.pop(0)
     return messages(frames, headers=headers, **more)
+
+
+def behind(stream: Iterable[Message], last: PartHeader) -> list[Message]:
+    """The messages that a worker reads which goes on behind this part."""
+    place = last.epoch, last.checkpoint.sequence
+    return [message for message in stream if (message[0].epoch, message[0].sequence) >= place]

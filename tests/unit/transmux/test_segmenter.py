@@ -18,6 +18,7 @@ from tests.unit.transmux.sources import (
     Message,
     aac_header,
     audio_frames,
+    behind,
     end_message,
     headers_of,
     init_header,
@@ -159,7 +160,7 @@ def test_program_date_time_is_what_ingest_announced() -> None:
         message
         for index in range(5)
         for message in messages(
-            video_frames(60, 30, 60, start=index * 2000), first=index * 60, live=1 + index * 60,
+            video_frames(60, 30, 60, start=index * 2000), first=index * 60,
             pdt_offset_us=ARRIVAL_US + index * 40_000,
         )
     ]  # fmt: skip
@@ -180,7 +181,8 @@ def test_program_date_time_without_an_announcement_is_the_arrival() -> None:
 def test_the_same_headers_again_change_nothing() -> None:
     """A second message of equal sequence headers makes no init segment and no discontinuity."""
     stream = messages(video_frames(120, 30, 60)) + messages(
-        video_frames(120, 30, 60, start=4000), first=120, live=121
+        video_frames(120, 30, 60, start=4000),
+        first=120,
     )
 
     made = run(make_segmenter(), stream)
@@ -192,9 +194,7 @@ def test_the_same_headers_again_change_nothing() -> None:
 def test_other_headers_make_a_new_init_segment_and_a_discontinuity() -> None:
     """The first part of the new generation says so, and names the new init segment."""
     stream = messages(merged(video_frames(120, 30, 60), audio_frames(187)))
-    stream += messages(
-        audio_frames(300, start=4000), generation=1, first=len(stream), live=1000, headers=[AAC_HEADER]
-    )
+    stream += messages(audio_frames(300, start=4000), generation=1, first=len(stream), headers=[AAC_HEADER])
 
     made = run(make_segmenter(), stream)
 
@@ -210,7 +210,7 @@ def test_other_headers_make_a_new_init_segment_and_a_discontinuity() -> None:
 def test_a_new_epoch_on_a_new_timeline_is_a_discontinuity() -> None:
     """Media sequence numbers go on, the init segment stays, DTS begins again."""
     stream = messages(video_frames(100, 30, 60))
-    again = messages(video_frames(100, 30, 60), epoch=EPOCH + 60_000, live=200, flags=TagFlags.DISCONTINUITY)
+    again = messages(video_frames(100, 30, 60), epoch=EPOCH + 60_000, flags=TagFlags.DISCONTINUITY)
 
     made = run(make_segmenter(), stream + again)
 
@@ -226,7 +226,7 @@ def test_a_new_epoch_on_a_new_timeline_is_a_discontinuity() -> None:
 def test_a_new_epoch_on_the_same_timeline_goes_on(start: int, discontinuity: bool) -> None:
     """A publisher who comes back at once leaves no mark; a hole in DTS is a discontinuity, and DTS goes on."""
     stream = messages(video_frames(100, 30, 60))
-    again = messages(video_frames(100, 30, 60, start=start), epoch=EPOCH + 60_000, live=200)
+    again = messages(video_frames(100, 30, 60, start=start), epoch=EPOCH + 60_000)
 
     headers = headers_of(run(make_segmenter(), stream + again))
 
@@ -277,7 +277,7 @@ def test_a_stream_that_begins_between_key_frames_waits_for_one() -> None:
     """A worker that joins late cuts nothing that cannot be decoded."""
     stream = messages(video_frames(130, 30, 60))
     segmenter = make_segmenter()
-    header, message, _ = stream[0]
+    header, message = stream[0]
 
     assert segmenter.learn_headers(header, message)
     headers = headers_of(run(segmenter, stream[10:]))
@@ -290,16 +290,14 @@ def test_a_stream_that_begins_between_key_frames_waits_for_one() -> None:
 def test_tags_of_unseen_headers_wait_for_them() -> None:
     """After a gap in which the codec changed, the headers kept on the bus are asked for."""
     stream = messages(video_frames(60, 30, 60))
-    other = messages(
-        video_frames(180, 30, 60, start=4000), generation=1, first=120, live=121, headers=[AVC_HEADER]
-    )
+    other = messages(video_frames(180, 30, 60, start=4000), generation=1, first=120, headers=[AVC_HEADER])
     segmenter = make_segmenter()
     run(segmenter, stream)
 
     made = run(segmenter, other[1:10])
 
     assert segmenter.wants_headers
-    header, message, _ = other[0]
+    header, message = other[0]
     assert segmenter.learn_headers(header, message)
     made = run(segmenter, other[10:])
     assert init_header(made).codecs == "avc1.4d400d"
@@ -333,10 +331,10 @@ def test_a_body_that_is_not_flv_is_named_and_skipped() -> None:
     stream = messages(video_frames(200, 30, 60))
     segmenter = make_segmenter()
     run(segmenter, stream[:80])
-    header, message, live = stream[80]
+    header, message = stream[80]
 
     with pytest.raises(FlvError):
-        segmenter.push(header, message[:-9], live)
+        segmenter.push(header, message[:-9])
 
     headers = headers_of(run(segmenter, stream[81:]))
     assert headers[0].flags & PartFlags.LAST
@@ -398,20 +396,20 @@ def test_a_successor_goes_on_over_every_kind_of_break(broken: str) -> None:
     """Each checkpoint around a new epoch, other codec headers, a loss or a jump leads to the same parts."""
     first = messages(merged(video_frames(100, 30, 60), audio_frames(150)))
     following = merged(video_frames(150, 30, 60, start=6000), audio_frames(230, start=6000))
-    sequence, live = first[-1][0].sequence + 1, first[-1][2] + 1
+    sequence = first[-1][0].sequence + 1
     if broken == "epoch":
-        second = messages(following, epoch=EPOCH + 9_000, live=live)
+        second = messages(following, epoch=EPOCH + 9_000)
     elif broken == "timeline":
         second = messages(
-            merged(video_frames(150, 30, 60), audio_frames(230)), epoch=EPOCH + 9_000, live=live,
+            merged(video_frames(150, 30, 60), audio_frames(230)), epoch=EPOCH + 9_000,
             flags=TagFlags.DISCONTINUITY,
         )  # fmt: skip
     elif broken == "generation":
-        second = messages(following, generation=1, first=sequence, live=live, headers=[AVC_HEADER])
+        second = messages(following, generation=1, first=sequence, headers=[AVC_HEADER])
     elif broken == "hole":
-        second = messages(following, first=sequence + 3, live=live)[20:]
+        second = messages(following, first=sequence + 3)[20:]
     else:
-        second = messages(following, first=sequence, live=live, flags=TagFlags.DISCONTINUITY)
+        second = messages(following, first=sequence, flags=TagFlags.DISCONTINUITY)
     stream = [*first, *second, end_message(second[-1])]
     made = run(make_segmenter(), stream)
 
@@ -426,7 +424,7 @@ def assert_resumes(stream: list[Message], made: list[Output], at: int) -> None:
     assert isinstance(last, PartReady)
     known = {init.header.init: init.header for init in inits_of(made[:place])}
     resumed = make_segmenter(last=PartHeader.unpack(last.message()), init=known.get(last.header.init))
-    from_there = [message for message in stream if message[2] >= last.header.checkpoint.live_sequence]
+    from_there = behind(stream, last.header)
 
     assert run(resumed, from_there) == made[place + 1 :]
 
@@ -440,10 +438,10 @@ def test_any_bytes_are_taken_or_refused_as_flv(body: bytes, flags: int) -> None:
     header = TagHeader(TagFlags(flags), 0, 10, EPOCH, 400, ARRIVAL_US)
 
     try:
-        segmenter.push(header, header.pack() + body, 11)
+        segmenter.push(header, header.pack() + body)
     except FlvError:
         return
-    run(segmenter, messages(video_frames(70, 30, 60, start=2_000), first=11, live=12))
+    run(segmenter, messages(video_frames(70, 30, 60, start=2_000), first=11))
 
 
 def test_audio_beside_an_enormous_picture_does_not_burst_the_message() -> None:

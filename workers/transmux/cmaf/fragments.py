@@ -16,6 +16,7 @@ OTHER_SAMPLE: Final = 0x01010000
 """sample_depends_on 1, sample_is_non_sync_sample."""
 
 _DEFAULT_BASE_IS_MOOF: Final = 0x020000
+_DURATION_IS_EMPTY: Final = 0x010000
 _DATA_OFFSET: Final = 0x1
 _DURATION: Final = 0x100
 _SIZE: Final = 0x200
@@ -65,6 +66,13 @@ def fragment(sequence: int, video: VideoRun | None, audio: AudioRun | None) -> b
     return b"".join(pieces)
 
 
+def empty_fragment(sequence: int, decode_time: int) -> bytes:
+    """A fragment for a time in which no sample begins, ms of the video track: where its next one will (8.8.7)."""
+    nothing = _traf(VIDEO_TRACK, decode_time, b"", flags=_DURATION_IS_EMPTY)
+    header = full_box(b"mfhd", 0, 0, struct.pack("!I", sequence & 0xFFFFFFFF))
+    return box(b"moof", header, nothing) + box(b"mdat")
+
+
 def _moof(
     sequence: int, video: VideoRun | None, audio: AudioRun | None, video_at: int, audio_at: int
 ) -> bytes:
@@ -76,10 +84,10 @@ def _moof(
     return box(b"moof", full_box(b"mfhd", 0, 0, struct.pack("!I", sequence & 0xFFFFFFFF)), *trafs)
 
 
-def _traf(track: int, decode_time: int, trun: bytes) -> bytes:
+def _traf(track: int, decode_time: int, trun: bytes, *, flags: int = 0) -> bytes:
     return box(
         b"traf",
-        full_box(b"tfhd", 0, _DEFAULT_BASE_IS_MOOF, struct.pack("!I", track)),
+        full_box(b"tfhd", 0, _DEFAULT_BASE_IS_MOOF | flags, struct.pack("!I", track)),
         full_box(b"tfdt", 1, 0, struct.pack("!Q", decode_time)),
         trun,
     )
