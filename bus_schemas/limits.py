@@ -37,6 +37,16 @@ EVENT_ITEMS_MAX: Final = 200
 """Items of a playlist event, and of one addition."""
 LEARNED_DURATION_MAX_S: Final = 7 * 86_400
 """A file longer than this is none."""
+KICK_COOLDOWN_MAX_S: Final = 86_400
+"""Who is to stay out for longer is banned."""
+PENDING_MAX: Final = 1_000
+"""People who wait to be let into one room."""
+INVITATIONS_MAX: Final = 100
+"""Invitations of one room."""
+INVITATION_USES_MAX: Final = 10_000
+INVITATION_LIFE_MAX_S: Final = 366 * 86_400
+INVITATION_CODE_LENGTH: Final = 22
+"""Characters, 126 random bits: nobody guesses one."""
 RESUME_WINDOW_S: Final = 600
 """How long missed room events can be replayed: the age of `ROOM_EVENTS`."""
 CLIENT_ID_WINDOW_S: Final = 86_400

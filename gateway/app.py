@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 import gateway.http.accounts
 import gateway.http.admin
 import gateway.http.clock
+import gateway.http.invitations
 import gateway.http.members
 import gateway.http.messages
 import gateway.http.openapi
@@ -38,6 +39,7 @@ from gateway.auth.tokens import Tokens
 from gateway.client_address import ClientAddresses
 from gateway.db.accounts import Accounts
 from gateway.db.audit import Audit
+from gateway.db.invitations import Invitations
 from gateway.db.members import Members
 from gateway.db.playlist import Playlist
 from gateway.db.queries import DATABASE_FAILURES
@@ -75,6 +77,7 @@ def make_app(services: Services) -> web.Application:
     gateway.http.accounts.add_routes(app)
     gateway.http.rooms.add_routes(app)
     gateway.http.members.add_routes(app)
+    gateway.http.invitations.add_routes(app)
     gateway.http.playlist.add_routes(app)
     gateway.http.playback.add_routes(app)
     gateway.http.messages.add_routes(app)
@@ -141,6 +144,7 @@ async def build_services(ctx: Context, stack: AsyncExitStack) -> Services:
         accounts=Accounts(),
         rooms=Rooms(),
         members=Members(),
+        invitations=Invitations(),
         playlist=Playlist(),
         streams=Streams(),
     )
@@ -218,13 +222,15 @@ async def _follow_keys(keys: Keys) -> None:
 
 
 async def _clean_up(services: Services) -> None:
-    """Once an hour clear away expired refresh tokens, and guests whose tokens are over."""
+    """Once an hour clear away what has expired: refresh tokens, invitations, cool-downs, guests without a token."""
     while True:
         await asyncio.sleep(CLEAN_UP_S)
         guests_before = now_ms() - services.ctx.settings.auth.guest_token_s * 1000
         try:
             await services.accounts.remove_expired_refresh(services.pool, now_ms())
             await services.accounts.remove_guests(services.pool, guests_before)
+            await services.invitations.remove_expired(services.pool, now_ms())
+            await services.members.forget_shut_out(services.pool, now_ms())
         except DATABASE_FAILURES as exc:
             log.warning("clean-up put off", error=repr(exc))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.limits import PENDING_MAX
 from bus_schemas.messages.base import TOKEN
 from bus_schemas.messages.room import MemberChanged
 from bus_schemas.messages.shapes import Member, Room, User, UserRef
@@ -13,6 +15,9 @@ from bus_schemas.permissions import MemberState, Permission, RoomRole, effective
 from gateway.auth.principal import Principal
 from gateway.services import Services
 from runtime.clock import now_ms
+
+if TYPE_CHECKING:
+    from gateway.db.queries import Connection
 
 ID_MAX: Final = 64
 
@@ -28,8 +33,6 @@ class Membership:
     added: int
     removed: int
     joined_at: int
-    fresh: bool = False
-    """Whether `join` has just made it."""
 
     @property
     def permissions(self) -> Permission:
@@ -75,6 +78,11 @@ def no_such_room() -> Refused:
     return Refused(ErrorCode.NOT_FOUND, "There is no such room.")
 
 
+def waiting() -> Refused:
+    """For one whom nobody has let in yet."""
+    return Refused(ErrorCode.FORBIDDEN, "You wait for somebody to let you in.")
+
+
 async def membership(services: Services, room_id: str, principal: Principal) -> Membership:
     """The caller's membership.
 
@@ -87,7 +95,7 @@ async def membership(services: Services, room_id: str, principal: Principal) -> 
         if room is None or room.hidden:
             raise no_such_room()
         raise Refused(ErrorCode.FORBIDDEN, "Join the room first.")
-    _check_active(found)
+    check_active(found)
     return found
 
 
@@ -99,16 +107,23 @@ def require(member: Membership, permission: Permission) -> None:
 
 
 async def join(
-    services: Services, room_id: str, principal: Principal, password: str | None = None
+    services: Services,
+    room_id: str,
+    principal: Principal,
+    password: str | None = None,
+    invitation: str | None = None,
 ) -> Membership:
     """Make the caller a member, or find that he is one: a member needs no password again.
 
-    Raises `Refused`: not_found for an unknown room; forbidden for a missing or wrong password, a ban, a
-    guest where guests are not let in; conflict where the room is full; rate_limited after too many guesses.
+    The membership is a pending one where the room wants approval. A valid invitation stands for password and
+    approval. Raises `Refused`: not_found for an unknown room; forbidden for a missing or wrong password, an
+    invitation that is not good, a ban, a guest where guests are not let in, and, with `retry_after`, for one who
+    was put out a moment ago; conflict where the room is full; rate_limited after too many guesses.
     """
     found = await services.members.find(services.pool, check_id(room_id), principal.user.id)
-    if found is not None:
-        _check_active(found)
+    waits = found is not None and found.state is MemberState.PENDING
+    if found is not None and not waits:
+        check_active(found)
         return found
     locked = await services.rooms.with_password(services.pool, room_id)
     if locked is None:
@@ -116,35 +131,130 @@ async def join(
     room, password_hash = locked
     if principal.user.guest and not room.settings.guest_access:
         raise Refused(ErrorCode.FORBIDDEN, "Guests are not let into this room: sign in with an account.")
-    if password_hash is not None:
-        if not password:
-            raise Refused(ErrorCode.FORBIDDEN, "This room has a password.")
-        limits = services.ctx.settings.limits
-        await services.limits.take(
-            "room-password", f"{room_id}.{principal.user.id}", per_minute=limits.sign_ins_per_minute
-        )
-        if not await services.passwords.matches(password_hash, password):
-            raise Refused(ErrorCode.FORBIDDEN, "The room's password is another one.")
-    role = RoomRole.GUEST if principal.user.guest else RoomRole.MEMBER
+    await _check_cooled_down(services, room_id, principal.user.id)
+    if invitation is None:
+        if found is not None:
+            return found
+        if password_hash is not None:
+            await _check_password(services, room_id, principal, password_hash, password)
     async with services.pool.acquire() as connection, connection.transaction():
-        if room.settings.member_limit:
-            # The room's row is the lock: two who come at once cannot both take the last place.
-            await services.rooms.lock(connection, room_id)
-            if await services.members.count(connection, room_id) >= room.settings.member_limit:
-                raise Refused(ErrorCode.CONFLICT, "The room is full.")
-        made = await services.members.add(connection, room_id, principal.user.id, role, now_ms())
-        member = await services.members.find(connection, room_id, principal.user.id)
+        member = await _enter(services, connection, room, principal, invitation)
+    services.outbox.kick()
+    return member
+
+
+async def _check_cooled_down(services: Services, room: str, user: str) -> None:
+    left_ms = await services.members.shut_out_until(services.pool, room, user) - now_ms()
+    if left_ms > 0:
+        seconds = math.ceil(left_ms / 1000)
+        again = f"{seconds} second{'' if seconds == 1 else 's'}"
+        raise Refused(
+            ErrorCode.FORBIDDEN, f"You were put out of this room: come back in {again}.", retry_after=seconds
+        )
+
+
+async def _check_password(
+    services: Services, room: str, principal: Principal, password_hash: str, password: str | None
+) -> None:
+    if not password:
+        raise Refused(ErrorCode.FORBIDDEN, "This room has a password.")
+    limits = services.ctx.settings.limits
+    await services.limits.take(
+        "room-password", f"{room}.{principal.user.id}", per_minute=limits.sign_ins_per_minute
+    )
+    if not await services.passwords.matches(password_hash, password):
+        raise Refused(ErrorCode.FORBIDDEN, "The room's password is another one.")
+
+
+async def _enter(
+    services: Services, connection: Connection, room: Room, principal: Principal, invitation: str | None
+) -> Membership:
+    """Write the membership: active, or pending where somebody has to let the caller in first."""
+    user, members = principal.user, services.members
+    state = MemberState.PENDING if room.settings.approval and invitation is None else MemberState.ACTIVE
+    if room.settings.member_limit or state is MemberState.PENDING:
+        # The room's row is the lock: two who come at once cannot both take the last place.
+        locked = await services.rooms.lock(connection, room.id)
+        if locked is None:
+            raise no_such_room()
+        room = locked
+    before = await members.find(connection, room.id, user.id)
+    if before is not None and before.state is not MemberState.PENDING:
+        check_active(before)  # He came by another connection meanwhile.
+        return before
+    if state is MemberState.ACTIVE:
+        await check_place(services, connection, room)
+    elif before is None and await members.count(connection, room.id, state) >= PENDING_MAX:
+        raise Refused(ErrorCode.CONFLICT, "Too many people wait to be let in here: try again later.")
+    if invitation is not None:
+        await _use_invitation(services, connection, room.id, user.id, invitation)
+    role = RoomRole.GUEST if user.guest else RoomRole.MEMBER
+    await members.add(connection, room.id, user.id, role, now_ms(), state=state)
+    if before is not None and state is MemberState.ACTIVE:
+        await members.change(
+            connection, room.id, user.id, role=before.role, state=state,
+            added=before.added, removed=before.removed,
+        )  # fmt: skip
+    member = await members.find(connection, room.id, user.id)
     if member is None:  # The room or the account went meanwhile.
         raise no_such_room()
-    _check_active(member)
-    return replace(member, fresh=made)
+    if member.state is not MemberState.PENDING:
+        check_active(member)
+    if member.state is MemberState.PENDING or before is not None:
+        event = MemberChanged(room=room.id, at=now_ms(), change="updated", member=member.as_member())
+        await services.outbox.add(connection, room.id, event)
+    return member
+
+
+async def check_place(services: Services, connection: Connection, room: Room) -> None:
+    """Raises `Refused` conflict where the room is full; the caller has locked the room's row."""
+    limit = room.settings.member_limit
+    if limit and await services.members.count(connection, room.id) >= limit:
+        raise Refused(ErrorCode.CONFLICT, "The room is full.")
+
+
+async def _use_invitation(
+    services: Services, connection: Connection, room: str, user: str, code: str
+) -> None:
+    """Count the user among those who came by it, once however often he comes."""
+    found = None
+    if len(code) <= ID_MAX and TOKEN.fullmatch(code):
+        found = await services.invitations.lock(connection, room, code)
+    if found is None:
+        raise Refused(ErrorCode.FORBIDDEN, "This invitation leads nowhere: it was taken back, or mistyped.")
+    if found.has_expired(now_ms()):
+        raise Refused(ErrorCode.FORBIDDEN, "This invitation has expired: ask for another one.")
+    if await services.invitations.was_used_by(connection, code, user):
+        return
+    if found.is_used_up:
+        raise Refused(ErrorCode.FORBIDDEN, "This invitation is used up: ask for another one.")
+    if not await services.invitations.count_use(connection, code, user):
+        raise Refused(ErrorCode.UNAUTHENTICATED, "The account is gone.")
+
+
+async def may_look_in(services: Services, room: str, user: str, code: str) -> bool:
+    """Whether the code is an invitation that would let this user into the room now."""
+    if len(code) > ID_MAX or not TOKEN.fullmatch(code):
+        return False
+    found = await services.invitations.find(services.pool, room, code)
+    if found is None or found.has_expired(now_ms()):
+        return False
+    return not found.is_used_up or await services.invitations.was_used_by(services.pool, code, user)
 
 
 async def leave(services: Services, room_id: str, principal: Principal) -> None:
-    """End the caller's membership; the others are told. Raises `Refused`: conflict for the creator."""
-    member = await membership(services, room_id, principal)
+    """End the caller's membership, or stop waiting for one; the others are told.
+
+    Raises `Refused`: conflict for the creator.
+    """
+    member = await services.members.find(services.pool, check_id(room_id), principal.user.id)
+    if member is None or member.state is not MemberState.PENDING:
+        member = await membership(services, room_id, principal)
     if member.role is RoomRole.CREATOR:
-        raise Refused(ErrorCode.CONFLICT, "A room's creator cannot leave it: delete the room instead.")
+        raise Refused(
+            ErrorCode.CONFLICT,
+            "A room's creator cannot leave it: hand it over to somebody first, or delete it.",
+        )
     async with services.pool.acquire() as connection, connection.transaction():
         if await services.members.remove(connection, room_id, principal.user.id):
             event = MemberChanged(room=room_id, at=now_ms(), change="left", member=member.as_member())
@@ -152,10 +262,11 @@ async def leave(services: Services, room_id: str, principal: Principal) -> None:
     services.outbox.kick()
 
 
-def _check_active(member: Membership) -> None:
+def check_active(member: Membership) -> None:
+    """Raises `Refused` forbidden for one who is banned, here or on the site, or still waits to be let in."""
     if member.user.state is not MemberState.ACTIVE:
         raise Refused(ErrorCode.FORBIDDEN, "This account may not do anything now.")
     if member.state is MemberState.BANNED:
         raise Refused(ErrorCode.FORBIDDEN, "You are banned from this room.")
     if member.state is MemberState.PENDING:
-        raise Refused(ErrorCode.FORBIDDEN, "You wait for somebody to let you in.")
+        raise waiting()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.client_address import ClientAddresses
     from gateway.db.accounts import Accounts
     from gateway.db.audit import Audit
+    from gateway.db.invitations import Invitations
     from gateway.db.members import Members
     from gateway.db.playlist import Playlist
     from gateway.db.rooms import Rooms
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class Services:
     """The parts by name; settings are `ctx.settings`.
 
-    Repositories (`accounts`, `rooms`, `members`, `playlist`, `streams`) take a connection first: the pool for one
-    statement, a connection inside `pool.acquire()` + `transaction()` for several.
+    Repositories (`accounts`, `rooms`, `members`, `invitations`, `playlist`, `streams`) take a connection
+    first: the pool for one statement, a connection inside `pool.acquire()` + `transaction()` for several.
     """
 
     ctx: Context
@@ -48,6 +49,7 @@ class Services:
     accounts: Accounts
     rooms: Rooms
     members: Members
+    invitations: Invitations
     playlist: Playlist
     streams: Streams
 

@@ -15,6 +15,7 @@ from bus_schemas.subjects import AUDIT
 from ops.errors import OperatorError
 from runtime.clock import now_ms
 from runtime.ids import new_id, new_secret
+from runtime.invitation_codes import digest_of, new_code
 from runtime.logs import redact
 from runtime.settings import AuthSettings
 from runtime.trace import current
@@ -80,6 +81,22 @@ async def set_role(dsn: str, username: str, role: str) -> None:
             raise OperatorError(f"{username} is the last root account: give another account that role first.")
         await connection.execute("UPDATE users SET role = $2 WHERE id = $1", account, role)
         await _audit(connection, "user.role", account, {"role": role})
+
+
+async def make_invitation(dsn: str, expires_in_s: int | None) -> str:
+    """A code with which one account can be registered where registration is by invitation."""
+    code, now = new_code(), now_ms()
+    expires_at = None if expires_in_s is None else now + expires_in_s * 1000
+    async with connected(dsn) as connection, connection.transaction():
+        await connection.execute(
+            "INSERT INTO site_invitations (hash, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+            digest_of(code),
+            _OPERATOR,
+            now,
+            expires_at,
+        )
+        await _audit(connection, "user.invitation_made", "", {"expires_at": str(expires_at or "")})
+    return code
 
 
 def check_username(username: str) -> None:

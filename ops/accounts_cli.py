@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from bus_schemas.limits import INVITATION_LIFE_MAX_S
 from ops import accounts, data_directory
 from ops.connections import database, load_settings
 from ops.options import Data
 from runtime.ids import new_secret
+from runtime.invitation_codes import site_link
 
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
 
@@ -68,6 +70,29 @@ def set_role(username: str, role: str, *, data: Data = data_directory.DEFAULT) -
 
     asyncio.run(work())
     print(f"{username} has the role {role} now.")
+
+
+@users.command()
+def invite(
+    *,
+    hours: Annotated[
+        int | None,
+        typer.Option(min=1, max=INVITATION_LIFE_MAX_S // 3_600, help="Life of the code; for ever without."),
+    ] = None,
+    data: Data = data_directory.DEFAULT,
+) -> None:
+    """Make a code for one account, to register with where registration is by invitation."""
+
+    async def work() -> tuple[str, str]:
+        settings = load_settings()
+        async with database(settings, data.absolute()) as dsn:
+            code = await accounts.make_invitation(dsn, None if hours is None else hours * 3_600)
+        return code, settings.gateway.public_url.rstrip("/")
+
+    code, origin = asyncio.run(work())
+    print(f"The code: {code}")
+    if origin:
+        print(f"Its link: {site_link(origin, code)}")
 
 
 def _password(*, generate: bool) -> str:

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from bus_schemas.limits import ACCESS_UNIT_MAX
+from bus_schemas.limits import ACCESS_UNIT_MAX, KICK_COOLDOWN_MAX_S
 
 PREFIX: Final = "MATINEE_"
 CONFIG_ENV: Final = "MATINEE_CONFIG"
@@ -100,11 +100,20 @@ class LimitSettings(Section):
     """Playlist items of a room."""
 
 
+class RoomsSettings(Section):
+    """Rooms."""
+
+    kick_cooldown_s: int = Field(default=60, ge=0, le=KICK_COOLDOWN_MAX_S)
+    """How long one who was put out of a room stays out, in seconds, where the room itself does not say."""
+    idle_days: int = Field(default=0, ge=0, le=36_500)
+    """A room in which nobody was for so many days is deleted with all that is in it; 0: none ever is."""
+
+
 class AuthSettings(Section):
     """Accounts and tokens."""
 
     registration: Literal["open", "invite", "closed"] = "open"
-    """Who may register."""
+    """Who may register; `invite`: with a code that an admin of the site made (`matinee user invite`)."""
     access_token_s: int = Field(default=900, ge=30, le=86_400)
     """Life of an access token."""
     guest_token_s: int = Field(default=86_400, ge=60, le=30 * 86_400)
@@ -264,6 +273,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     limits: LimitSettings = LimitSettings()
+    rooms: RoomsSettings = RoomsSettings()
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()
     ingest: IngestSettings = IngestSettings()

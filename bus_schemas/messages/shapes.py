@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from bus_schemas.limits import RATE_MAX, RATE_MIN
+from bus_schemas.limits import KICK_COOLDOWN_MAX_S, RATE_MAX, RATE_MIN
 from bus_schemas.messages.base import EpochMs, Id, Shape
 from bus_schemas.permissions import Mask, MemberState, RoomRole, SiteRole
 
@@ -135,6 +135,10 @@ class RoomSettings(Shape):
     live_delay_ms: int = Field(default=3_000, ge=0, le=60_000)
     member_limit: int = Field(default=0, ge=0, le=100_000)
     """0: no limit."""
+    approval: bool = False
+    """Newcomers wait until somebody lets them in, those with an invitation excepted."""
+    kick_cooldown_s: int | None = Field(default=None, ge=0, le=KICK_COOLDOWN_MAX_S)
+    """How long one who was put out stays out, in seconds; null: as long as the site says."""
     role_defaults: dict[RoomRole, Mask] = Field(default_factory=dict)
 
 

@@ -52,6 +52,11 @@ class Accounts:
         row = await db.fetchrow(self._sql["by_id"], user)
         return _user_of(row) if row else None
 
+    async def lock(self, connection: Connection, user: str) -> User | None:
+        """The same, changed by nobody else until the transaction ends: what a count of his is held by."""
+        row = await connection.fetchrow(self._sql["lock"], user)
+        return _user_of(row) if row else None
+
     async def with_password(self, db: Queryable, username: str) -> tuple[User, str | None] | None:
         """The account of that name, in whatever case, and its password's hash."""
         row = await db.fetchrow(self._sql["by_name"], username_key(username))

@@ -1,6 +1,9 @@
 -- name: by_id
 SELECT id, username, role, state, guest FROM users WHERE id = $1
 
+-- name: lock
+SELECT id, username, role, state, guest FROM users WHERE id = $1 FOR NO KEY UPDATE
+
 -- name: by_name
 SELECT id, username, role, state, guest, password_hash FROM users WHERE username_key = $1
 

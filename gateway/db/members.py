@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -36,7 +37,7 @@ def _membership_of(row: Record) -> Membership:
 
 
 class Members:
-    """The table `members`."""
+    """The tables `members` and `room_kicks`."""
 
     def __init__(self) -> None:
         self._sql = load("members")
@@ -52,27 +53,63 @@ class Members:
         return _membership_of(row) if row else None
 
     async def page(
-        self, db: Queryable, room: str, *, after: tuple[int, str] | None, limit: int
+        self,
+        db: Queryable,
+        room: str,
+        *,
+        after: tuple[int, str] | None,
+        limit: int,
+        states: Collection[MemberState] = (MemberState.ACTIVE,),
     ) -> list[Membership]:
-        """Members in the order they joined."""
+        """Members in one of these states, in the order they joined or asked to."""
         at, user = after or (-1, "")
-        return [_membership_of(row) for row in await db.fetch(self._sql["page"], room, at, user, limit)]
+        wanted = [state.value for state in states]
+        rows = await db.fetch(self._sql["page"], room, at, user, limit, wanted)
+        return [_membership_of(row) for row in rows]
 
     async def some(self, db: Queryable, room: str, users: list[str]) -> list[Membership]:
         """Those of these users who are members, in the order they joined."""
         return [_membership_of(row) for row in await db.fetch(self._sql["some"], room, users)]
 
-    async def count(self, db: Queryable, room: str) -> int:
-        """How many there are, the banned left out."""
-        return int(await db.fetchval(self._sql["count"], room))
+    async def count(self, db: Queryable, room: str, state: MemberState = MemberState.ACTIVE) -> int:
+        """How many are in this state."""
+        return int(await db.fetchval(self._sql["count"], room, state.value))
 
-    async def add(self, connection: Connection, room: str, user: str, role: RoomRole, now_ms: int) -> bool:
-        """Make the user an active member; False if he was one already, or room or user are gone."""
+    async def add(
+        self,
+        connection: Connection,
+        room: str,
+        user: str,
+        role: RoomRole,
+        now_ms: int,
+        *,
+        state: MemberState = MemberState.ACTIVE,
+    ) -> bool:
+        """Make the user a member; False if he was one already, in whatever state, or room or user are gone."""
         try:
             async with connection.transaction():
-                return bool(await connection.fetchval(self._sql["add"], room, user, role.value, now_ms))
+                return bool(
+                    await connection.fetchval(self._sql["add"], room, user, role.value, now_ms, state.value)
+                )
         except asyncpg.ForeignKeyViolationError:
             return False
+
+    async def let_in(self, connection: Connection, room: str, most: int) -> list[Membership]:
+        """Make those who wait active members, the first to ask first, at most so many; gives them."""
+        rows = await connection.fetch(self._sql["let_in"], room, most)
+        return await self.some(connection, room, [row["user_id"] for row in rows])
+
+    async def shut_out(self, connection: Connection, room: str, user: str, until: int) -> None:
+        """Keep the user from coming back before this time (epoch ms)."""
+        await connection.execute(self._sql["shut_out"], room, user, until)
+
+    async def shut_out_until(self, db: Queryable, room: str, user: str) -> int:
+        """When the user may come back (epoch ms); 0 for one who was not put out."""
+        return int(await db.fetchval(self._sql["shut_out_until"], room, user) or 0)
+
+    async def forget_shut_out(self, db: Queryable, now_ms: int) -> None:
+        """Clear away whose time is over."""
+        await db.execute(self._sql["forget_shut_out"], now_ms)
 
     async def change(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from bus_schemas.messages.shapes import Room, RoomSettings, UserRef
@@ -73,6 +74,18 @@ class Rooms:
     async def set_password(self, connection: Connection, room: str, password_hash: str | None) -> None:
         """Set the password; None takes it away."""
         await connection.execute(self._sql["set_password"], room, password_hash)
+
+    async def hand_over(self, connection: Connection, room: str, user: str) -> None:
+        """Make somebody else the creator; the roles of the two are the caller's to change."""
+        await connection.execute(self._sql["hand_over"], room, user)
+
+    async def touch(self, db: Queryable, rooms: Collection[str], now_ms: int, unless_since: int) -> None:
+        """Somebody is in these rooms; where that was written since `unless_since`, nothing is."""
+        await db.execute(self._sql["touch"], list(rooms), now_ms, unless_since)
+
+    async def idle(self, db: Queryable, since: int, limit: int) -> list[str]:
+        """Rooms in which nobody was and nothing was done since then, the longest abandoned first."""
+        return [row["id"] for row in await db.fetch(self._sql["idle"], since, limit)]
 
     async def remove(self, connection: Connection, room: str) -> bool:
         """Delete the room and all that is in it; False if there is none."""

@@ -12,8 +12,8 @@ WHERE r.id = $1
 FOR UPDATE OF r
 
 -- name: add
-INSERT INTO rooms (id, name, hidden, password_hash, creator_id, settings, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO rooms (id, name, hidden, password_hash, creator_id, settings, created_at, active_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 
 -- name: change
 UPDATE rooms SET name = $2, hidden = $3, settings = $4 WHERE id = $1
@@ -45,3 +45,20 @@ SELECT id FROM rooms WHERE creator_id = $1 ORDER BY id
 
 -- name: stream_keys
 SELECT id, key_hash FROM streams WHERE room = $1 ORDER BY id
+
+-- name: hand_over
+UPDATE rooms SET creator_id = $2 WHERE id = $1
+
+-- name: touch
+UPDATE rooms SET active_at = $2 WHERE id = ANY ($1::text[]) AND active_at < $3
+
+-- name: idle
+SELECT r.id FROM rooms r
+WHERE r.active_at < $1
+  AND NOT EXISTS (SELECT FROM members m WHERE m.room = r.id AND m.joined_at >= $1)
+  AND NOT EXISTS (SELECT FROM messages m WHERE m.room = r.id AND m.at >= $1)
+  AND NOT EXISTS (SELECT FROM plays p WHERE p.room = r.id AND p.at >= $1)
+  AND NOT EXISTS (SELECT FROM playlist_changes c WHERE c.room = r.id AND c.at >= $1)
+  AND NOT EXISTS (SELECT FROM streams s WHERE s.room = r.id AND s.created_at >= $1)
+ORDER BY r.active_at, r.id
+LIMIT $2

@@ -29,7 +29,7 @@ class StreamRow:
     private: bool
     """Asked for when it was made."""
     restricted: bool
-    """Whether playing it takes a play token: it is private, or its room is hidden or has a password."""
+    """Whether playing it takes a play token: it is private, or its room is (hidden, by password, by approval)."""
     limits: StreamLimits = NO_LIMITS
 
 

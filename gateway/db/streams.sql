@@ -1,12 +1,14 @@
 -- name: by_id
 SELECT s.id, s.room, s.owner, s.title, s.key_hash, s.created_at, s.private, s.limits,
-       s.private OR COALESCE(r.hidden OR r.password_hash IS NOT NULL, false) AS restricted
+       s.private
+       OR COALESCE(r.hidden OR r.password_hash IS NOT NULL OR (r.settings ->> 'approval')::boolean, false) AS restricted
 FROM streams s LEFT JOIN rooms r ON r.id = s.room
 WHERE s.id = $1
 
 -- name: of_room
 SELECT s.id, s.room, s.owner, s.title, s.key_hash, s.created_at, s.private, s.limits,
-       s.private OR COALESCE(r.hidden OR r.password_hash IS NOT NULL, false) AS restricted
+       s.private
+       OR COALESCE(r.hidden OR r.password_hash IS NOT NULL OR (r.settings ->> 'approval')::boolean, false) AS restricted
 FROM streams s LEFT JOIN rooms r ON r.id = s.room
 WHERE s.room = $1
 ORDER BY s.created_at, s.id
@@ -20,7 +22,8 @@ LIMIT $2
 
 -- name: of_owner
 SELECT s.id, s.room, s.owner, s.title, s.key_hash, s.created_at, s.private, s.limits,
-       s.private OR COALESCE(r.hidden OR r.password_hash IS NOT NULL, false) AS restricted
+       s.private
+       OR COALESCE(r.hidden OR r.password_hash IS NOT NULL OR (r.settings ->> 'approval')::boolean, false) AS restricted
 FROM streams s LEFT JOIN rooms r ON r.id = s.room
 WHERE s.owner = $1 AND s.id > $2
 ORDER BY s.id
@@ -28,7 +31,8 @@ LIMIT $3
 
 -- name: some
 SELECT s.id, s.room, s.owner, s.title, s.key_hash, s.created_at, s.private, s.limits,
-       s.private OR COALESCE(r.hidden OR r.password_hash IS NOT NULL, false) AS restricted
+       s.private
+       OR COALESCE(r.hidden OR r.password_hash IS NOT NULL OR (r.settings ->> 'approval')::boolean, false) AS restricted
 FROM streams s LEFT JOIN rooms r ON r.id = s.room
 WHERE s.id = ANY($1::text[])
 

@@ -9,13 +9,14 @@ from pydantic import Field, StringConstraints
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.messages.base import Shape
-from bus_schemas.messages.room import MemberChanged, RoomDeleted
+from bus_schemas.messages.room import MemberChanged
 from bus_schemas.messages.shapes import User, UserRef
 from bus_schemas.permissions import RoomRole
 from gateway.auth.sessions import check_account
 from gateway.http.endpoints import Call, Endpoint, add_endpoints
 from gateway.http.sign_in import Email, Password
 from gateway.names import Username
+from gateway.room_deletion import announce_deletion
 from gateway.stream_keys import close_streams
 from runtime.clock import now_ms
 
@@ -95,7 +96,7 @@ async def remove(call: Call) -> None:
         for member in await services.members.of_user(connection, user.id):
             room = member.room.id
             if member.role is RoomRole.CREATOR:
-                await services.outbox.add(connection, room, RoomDeleted(room=room, at=now_ms(), by=by))
+                await announce_deletion(services, connection, room, by)
             else:
                 event = MemberChanged(room=room, at=now_ms(), change="left", member=member.as_member())
                 await services.outbox.add(connection, room, event)

@@ -54,6 +54,8 @@ class ProblemDocument(Shape):
     request_id: str
     errors: tuple[FieldFault, ...] | None = None
     state: PlaybackState | None = None
+    retry_after: float | None = None
+    """Seconds; also the answer's `Retry-After`, in whole ones."""
 
 
 def refusals(endpoint: Endpoint) -> frozenset[ErrorCode]:

@@ -74,6 +74,8 @@ def problem(refused: Refused, request_id: str) -> web.Response:
         body["errors"] = refused.errors
     if refused.state is not None:
         body["state"] = refused.state
+    if refused.retry_after is not None:
+        body["retry_after"] = refused.retry_after
     response = web.Response(
         body=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
         status=refused.status,

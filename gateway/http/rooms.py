@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
 from bus_schemas.errors import ErrorCode, Refused
+from bus_schemas.limits import PENDING_MAX
 from bus_schemas.messages.base import Shape
-from bus_schemas.messages.room import MemberChanged, RoomDeleted, SettingsChanged
+from bus_schemas.messages.room import MemberChanged, SettingsChanged
 from bus_schemas.messages.shapes import Member, Room, RoomSettings, UserRef
 from bus_schemas.permissions import EVERYTHING, PRESET_DEFAULTS, MemberState, Permission, Preset, RoomRole
 from gateway import membership as rooms
@@ -17,16 +19,19 @@ from gateway.auth.sessions import check_account
 from gateway.db.queries import Connection
 from gateway.http.endpoints import Call, Endpoint, add_endpoints
 from gateway.http.paging import Page, PageQuery, cut
-from gateway.membership import Membership, no_such_room, require
+from gateway.membership import ID_MAX, Membership, no_such_room, require
 from gateway.names import RoomName
+from gateway.online import counts_of
+from gateway.ownership import check_rooms
 from gateway.playlists import ask_to_reconcile
 from gateway.role_defaults import changed_role_defaults
-from gateway.stream_keys import close_streams
+from gateway.room_deletion import delete_room
 from runtime.clock import now_ms
 from runtime.ids import new_id
 
 RoomPassword = Annotated[str, StringConstraints(max_length=256, strict=True)]
 """1 to 256 characters; an empty one means none."""
+InvitationCode = Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX, strict=True)]
 
 
 class RoomDraft(Shape):
@@ -54,14 +59,28 @@ class RoomQuery(PageQuery):
     query: Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")] = ""
 
 
+class RoomListed(Room):
+    """A room in a list."""
+
+    online: int | None
+    """How many are in it now; null where that cannot be told at the moment."""
+
+
+class RoomShowQuery(Shape):
+    """What somebody outside a hidden room shows to see it."""
+
+    invitation: InvitationCode | None = None
+
+
 class JoinRequest(Shape):
-    """The room's password, for those who are not members yet."""
+    """For those who are not members yet: the room's password, or an invitation instead."""
 
     password: RoomPassword | None = Field(default=None, repr=False)
+    invitation: InvitationCode | None = None
 
 
 class Joined(Shape):
-    """The room, and who one is in it."""
+    """The room, and who one is in it: with state `pending`, somebody has to let him in first."""
 
     room: Room
     member: Member
@@ -80,9 +99,6 @@ async def create(call: Call) -> Room:
     check_account(user)
     if user.guest:
         raise Refused(ErrorCode.FORBIDDEN, "Guests may not make rooms: sign in with an account.")
-    limit = services.ctx.settings.limits.rooms_per_user
-    if len(await services.rooms.created_by(services.pool, user.id)) >= limit:
-        raise Refused(ErrorCode.CONFLICT, f"One user may have {limit} rooms.")
     preset = {role: int(mask) for role, mask in PRESET_DEFAULTS[wanted.preset].items()}
     defaults = changed_role_defaults(preset, wanted.settings.role_defaults, EVERYTHING)
     password_hash = await services.passwords.hash(wanted.password) if wanted.password else None
@@ -96,40 +112,52 @@ async def create(call: Call) -> Room:
         created_at=now_ms(),
     )
     async with services.pool.acquire() as connection, connection.transaction():
+        await check_rooms(services, connection, user.id)
         await services.rooms.add(connection, room, password_hash)
         await services.members.add(connection, room.id, user.id, RoomRole.CREATOR, room.created_at)
     return room
 
 
-async def public(call: Call) -> Page[Room]:
+async def _listed(call: Call, rooms: Sequence[Room]) -> tuple[RoomListed, ...]:
+    online = await counts_of(call.services.ctx.bus, [room.id for room in rooms])
+    return tuple(
+        RoomListed(**dict(room), online=None if online is None else online.get(room.id, 0)) for room in rooms
+    )
+
+
+async def public(call: Call) -> Page[RoomListed]:
     """Rooms that are not hidden, newest first."""
     query = call.query(RoomQuery)
     found = await call.services.rooms.page(
         call.services.pool, query=query.query, after=query.position(), limit=query.limit + 1
     )
     items, after = cut(found, query.limit, _order)
-    return Page[Room](items=items, next=after)
+    return Page[RoomListed](items=await _listed(call, items), next=after)
 
 
-async def mine(call: Call) -> Page[Room]:
+async def mine(call: Call) -> Page[RoomListed]:
     """Rooms one is a member of, newest first."""
     query = call.query(PageQuery)
     found = await call.services.rooms.page_of(
         call.services.pool, call.principal.user.id, after=query.position(), limit=query.limit + 1
     )
     items, after = cut(found, query.limit, _order)
-    return Page[Room](items=items, next=after)
+    return Page[RoomListed](items=await _listed(call, items), next=after)
 
 
 async def show(call: Call) -> Room:
-    """One room; a hidden one is not found by those who are not in it."""
-    services, room_id = call.services, call.id("room")
-    member = await services.members.find(services.pool, room_id, call.principal.user.id)
+    """One room; a hidden one is not found by those who are not in it and have no invitation."""
+    services, room_id, user = call.services, call.id("room"), call.principal.user.id
+    member = await services.members.find(services.pool, room_id, user)
     if member is not None and member.state is not MemberState.BANNED:
         return member.room
     room = await services.rooms.by_id(services.pool, room_id)
-    if room is None or room.hidden:
+    if room is None:
         raise no_such_room()
+    if room.hidden:
+        code = call.query(RoomShowQuery).invitation
+        if member is not None or code is None or not await rooms.may_look_in(services, room_id, user, code):
+            raise no_such_room()
     return room
 
 
@@ -159,6 +187,8 @@ async def change(call: Call) -> Room:
             )
         if before.guest_access and not after.guest_access:
             await _put_guests_out(call, connection, room.id)
+        if before.approval and not after.approval:
+            await _let_in(call, connection, changed)
         await services.outbox.add(
             connection,
             room.id,
@@ -195,27 +225,29 @@ async def _put_guests_out(call: Call, connection: Connection, room: str) -> None
         await services.outbox.add(connection, room, event)
 
 
+async def _let_in(call: Call, connection: Connection, room: Room) -> None:
+    """Nobody has to wait any more: those who did are in, as many as there are places."""
+    services, limit = call.services, room.settings.member_limit
+    places = max(0, limit - await services.members.count(connection, room.id)) if limit else PENDING_MAX
+    for member in await services.members.let_in(connection, room.id, places):
+        event = MemberChanged(room=room.id, at=now_ms(), change="updated", member=member.as_member())
+        await services.outbox.add(connection, room.id, event)
+
+
 async def remove(call: Call) -> None:
     """Delete the room with all that is in it."""
     services, member = call.services, await call.membership()
     require(member, Permission.DELETE_ROOM)
-    room = member.room.id
-    await close_streams(services, await services.rooms.stream_keys(services.pool, room), "room deleted")
-    async with services.pool.acquire() as connection, connection.transaction():
-        if not await services.rooms.remove(connection, room):
-            raise no_such_room()
-        await services.outbox.add(connection, room, RoomDeleted(room=room, at=now_ms(), by=member.ref))
-        await ask_to_reconcile(services, connection, room, member.ref)
-        await services.audit.record(
-            connection, "room.deleted", actor=member.user.id, target=room, address=call.address,
-            detail={"name": member.room.name},
-        )  # fmt: skip
-    services.outbox.kick()
+    if not await delete_room(services, member.room.id, member.room.name, member.ref, address=call.address):
+        raise no_such_room()
 
 
 async def join(call: Call) -> Joined:
-    """Become a member; harmless for one who is."""
-    member = await rooms.join(call.services, call.id("room"), call.principal, call.body(JoinRequest).password)
+    """Become a member, or one who waits to be let in; harmless for one who is."""
+    wanted = call.body(JoinRequest)
+    member = await rooms.join(
+        call.services, call.id("room"), call.principal, wanted.password, wanted.invitation
+    )
     return Joined(room=member.room, member=member.as_member())
 
 
@@ -236,13 +268,16 @@ def add_routes(app: web.Application) -> None:
             ),
             Endpoint(
                 "GET", "rooms", public, "Rooms that are not hidden, newest first", "rooms",
-                query=RoomQuery, answer=Page[Room], access="anybody",
+                query=RoomQuery, answer=Page[RoomListed], access="anybody",
             ),
             Endpoint(
                 "GET", "rooms/mine", mine, "Rooms one is a member of", "rooms", query=PageQuery,
-                answer=Page[Room],
+                answer=Page[RoomListed],
             ),
-            Endpoint("GET", "rooms/{room}", show, "One room", "rooms", answer=Room, errors=(unknown,)),
+            Endpoint(
+                "GET", "rooms/{room}", show, "One room", "rooms", query=RoomShowQuery, answer=Room,
+                errors=(unknown,),
+            ),
             Endpoint(
                 "PATCH", "rooms/{room}", change, "Change a room", "rooms", body=RoomPatch, answer=Room,
                 errors=(unknown, denied),

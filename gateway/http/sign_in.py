@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import Field, StringConstraints
@@ -12,12 +12,14 @@ from bus_schemas.limits import PASSWORD_MAX, PASSWORD_MIN
 from bus_schemas.messages.base import Shape
 from bus_schemas.messages.shapes import User
 from gateway.auth.principal import bearer_token
-from gateway.auth.sessions import SignedIn, check_account, digest_of, open_session, refresh_session
+from gateway.auth.sessions import SignedIn, check_account, open_session, refresh_session
+from gateway.auth.sessions import digest_of as token_digest_of
 from gateway.http.endpoints import Call, Endpoint, add_endpoints
 from gateway.names import Username
 from gateway.services import SERVICES
 from runtime.clock import now_ms
 from runtime.ids import new_id
+from runtime.invitation_codes import digest_of
 
 Password = Annotated[str, StringConstraints(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX, strict=True)]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
@@ -29,6 +31,8 @@ class Registration(Shape):
     username: Username
     password: Password = Field(repr=False)
     email: Email | None = None
+    invitation: Annotated[str, StringConstraints(max_length=64, strict=True)] | None = None
+    """The code it takes where registration is by invitation."""
 
 
 class Credentials(Shape):
@@ -73,9 +77,11 @@ class Provider(Shape):
 
 
 class Providers(Shape):
-    """All of them."""
+    """The ways to come by an account."""
 
     providers: tuple[Provider, ...] = ()
+    registration: Literal["open", "invite", "closed"]
+    """Who may register: everybody, whoever has an invitation, nobody."""
 
 
 async def _limit_sign_ins(call: Call) -> None:
@@ -87,11 +93,16 @@ async def register(call: Call) -> SignedIn:
     """Make an account and sign in; raises `Refused` conflict for a name that is taken."""
     services = call.services
     registration = services.ctx.settings.auth.registration
-    if registration != "open":
-        why = "by invitation only" if registration == "invite" else "closed"
-        raise Refused(ErrorCode.FORBIDDEN, f"Registration here is {why}.")
+    if registration == "closed":
+        raise Refused(ErrorCode.FORBIDDEN, "Registration here is closed.")
     await _limit_sign_ins(call)
     wanted = call.body(Registration)
+    digest = digest_of(wanted.invitation or "") if registration == "invite" else None
+    if digest is not None and not await services.invitations.is_good_for_site(
+        services.pool, digest, now_ms()
+    ):
+        # Before the password is hashed: a guess is to cost us nothing.
+        raise _uninvited(wanted)
     password_hash = await services.passwords.hash(wanted.password)
     user = User(id=new_id(), username=wanted.username)
     async with services.pool.acquire() as connection, connection.transaction():
@@ -99,10 +110,20 @@ async def register(call: Call) -> SignedIn:
             connection, user, password_hash=password_hash, email=wanted.email, now_ms=now_ms()
         ):
             raise Refused(ErrorCode.CONFLICT, "This username is taken.")
+        if digest is not None and not await services.invitations.use_of_site(
+            connection, digest, user=user.id, now_ms=now_ms()
+        ):
+            raise _uninvited(wanted)
         await services.audit.record(connection, "auth.registered", actor=user.id, address=call.address)
         answer = await open_session(services, connection, user)
     services.outbox.kick()
     return answer
+
+
+def _uninvited(wanted: Registration) -> Refused:
+    if wanted.invitation is None:
+        return Refused(ErrorCode.FORBIDDEN, "Registration here is by invitation only.")
+    return Refused(ErrorCode.FORBIDDEN, "This invitation is used, expired or mistyped: ask for another one.")
 
 
 async def sign_in(call: Call) -> SignedIn:
@@ -145,7 +166,7 @@ async def sign_out(call: Call) -> None:
             fault = exc
     if given:
         async with services.pool.acquire() as connection, connection.transaction():
-            stored = await services.accounts.lock_refresh(connection, digest_of(given))
+            stored = await services.accounts.lock_refresh(connection, token_digest_of(given))
         if stored is not None:
             sessions.add(stored.family)
     if not sessions:
@@ -166,9 +187,9 @@ async def guest(call: Call) -> GuestSignedIn:
     return GuestSignedIn(user=user, access_token=token, expires_in=life_s)
 
 
-async def providers(_call: Call) -> Providers:
-    """Foreign services one may sign in with."""
-    return Providers()
+async def providers(call: Call) -> Providers:
+    """Foreign services one may sign in with, and who may register."""
+    return Providers(registration=call.services.ctx.settings.auth.registration)
 
 
 async def jwks(request: web.Request) -> web.Response:

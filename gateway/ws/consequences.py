@@ -45,14 +45,22 @@ class Consequences:
             case "settings":
                 self._later(channel, lambda: self._reread(channel, None))
                 self._later(channel, lambda: self._play_tokens(channel))
+                self._later(
+                    channel, lambda: self._tell_waiting(channel, self._parts.waiting.users(channel.room))
+                )
             case "playlist" if (body.get("item") or {}).get("stream"):
                 self._later(channel, lambda: self._play_tokens(channel))
             case "room_deleted":
                 for seat in _seats(channel):
                     seat.session.drop(channel.room)
+                for session in self._parts.waiting.sessions(channel.room):
+                    session.outgoing.send(event.wire)
+                    session.drop(channel.room)
 
     def _on_member(self, channel: Channel, event: RoomEventFrame) -> None:
         user = str(event.body["member"]["user"]["id"])
+        if self._parts.waiting.sessions(channel.room, [user]):
+            self._later(channel, lambda: self._tell_waiting(channel, [user]))
         seats = [
             seat for seat in self._parts.presence.attendees(channel.room, user) if isinstance(seat, RoomSeat)
         ]
@@ -68,6 +76,7 @@ class Consequences:
     def _on_begun_anew(self, channel: Channel) -> None:
         for seat in _seats(channel):
             self._tasks.spawn("socket-anew", self._begin_anew(channel, seat))
+        self._later(channel, lambda: self._tell_waiting(channel, self._parts.waiting.users(channel.room)))
 
     async def _begin_anew(self, channel: Channel, seat: RoomSeat) -> None:
         try:
@@ -110,6 +119,16 @@ class Consequences:
                         seat.session.put_out(channel.room, "left" if member is None else member.state.value)
                     elif seat.change(member):
                         seat.session.tell_you(seat)
+
+    async def _tell_waiting(self, channel: Channel, users: list[str]) -> None:
+        """Read again what has become of those who wait in front of the room here, and tell them."""
+        services, waiting = self._parts.services, self._parts.waiting
+        for start in range(0, len(users), USERS_AT_ONCE):
+            some = users[start : start + USERS_AT_ONCE]
+            found = await services.members.some(services.pool, channel.room, some)
+            members = {member.user.id: member for member in found}
+            for user in some:
+                waiting.tell(channel.room, user, members.get(user))
 
     async def _play_tokens(self, channel: Channel) -> None:
         services = self._parts.services

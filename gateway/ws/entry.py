@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.messages.room import DanmakuPosted
-from bus_schemas.socket_frames import FrameId, JoinedHead, Resumed, You
+from bus_schemas.socket_frames import FrameId, JoinedHead, Resumed
 from bus_schemas.streams import ROOM_EVENTS
 from bus_schemas.subjects import ROOM_EVENT
 from gateway.membership import Membership
@@ -14,22 +14,13 @@ from gateway.ws.channel import Channel, Seat
 from gateway.ws.events import Marks, RoomEventFrame, render
 from gateway.ws.frames import answer
 from gateway.ws.parts import RoomParts
+from gateway.ws.reader import you
 from runtime import direct
 from runtime.clock import now_ms
 
 RESUMED_MAX: Final = 20_000
 """More events than this are not replayed one by one."""
 ATTEMPTS: Final = 5
-
-
-def you(member: Membership) -> You:
-    """`{user, role, state, permissions}` of the reader himself."""
-    return You(
-        user=member.user,
-        role=member.role,
-        state=member.state,
-        permissions=str(int(member.permissions)),
-    )
 
 
 async def resume(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from bus_schemas.permissions import NOTHING, Permission
+from bus_schemas.permissions import NOTHING, MemberState, Permission
 from bus_schemas.socket_frames import EVENT_INTERNAL
 from gateway.ws.frames import text_frame
 from gateway.ws.outgoing import Worth
@@ -35,7 +35,15 @@ class RoomEventFrame:
     @property
     def wanted(self) -> Permission:
         """What one must be allowed to see to be given it."""
+        if self.kind == "member" and _waits(self.body):
+            return Permission.APPROVE_MEMBER
         return WANTED.get(self.kind, NOTHING)
+
+
+def _waits(body: dict[str, Any]) -> bool:
+    """Whether an event is about one who asks to be let in: none of the members' business."""
+    member = body.get("member")
+    return isinstance(member, dict) and member.get("state") == MemberState.PENDING
 
 
 def render(room: str, seq: int, body: bytes) -> RoomEventFrame | None:

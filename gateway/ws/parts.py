@@ -15,6 +15,7 @@ from gateway.ws.hub import Hub
 from gateway.ws.presence import PresenceBoard
 from gateway.ws.replies import Replies
 from gateway.ws.snapshot import Snapshots
+from gateway.ws.waiting_room import WaitingRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class RoomParts:
     replies: Replies
     hub: Hub
     presence: PresenceBoard
+    waiting: WaitingRoom
     commands: Commands
     messages: Messages
     snapshots: Snapshots
@@ -47,4 +49,4 @@ def build(services: Services, sessions: Sessions) -> RoomParts:
     commands = Commands(ctx.bus, replies, services.limits, ctx.settings.limits, presence.slowest_rtt)
     messages = Messages()
     snapshots = Snapshots(services, commands, presence, messages, sessions)
-    return RoomParts(services, replies, hub, presence, commands, messages, snapshots)
+    return RoomParts(services, replies, hub, presence, WaitingRoom(), commands, messages, snapshots)

@@ -22,6 +22,7 @@ from bus_schemas.socket_frames import (
 )
 from gateway.auth.principal import Principal, bearer_token
 from gateway.http.problems import AWAY
+from gateway.idle_rooms import IdleRooms
 from gateway.live.parts import LIVE
 from gateway.services import SERVICES, Services
 from gateway.ws import frames
@@ -215,7 +216,10 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     app[ROOM_PARTS] = parts
     app[SOCKETS] = sockets
     stream_viewers = StreamViewers(services, parts.hub, live.viewer_counts)
+    idle_rooms = IdleRooms(services, parts.hub)
     tasks = [
+        services.ctx.tasks.spawn("room-visits", idle_rooms.note(), vital=True),
+        services.ctx.tasks.spawn("idle-rooms", idle_rooms.expire(), vital=True),
         services.ctx.tasks.spawn("stream-viewers", stream_viewers.run(), vital=True),
         services.ctx.tasks.spawn("sockets", sockets.tend(), vital=True),
         services.ctx.tasks.spawn("presence", parts.presence.run(), vital=True),

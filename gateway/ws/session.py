@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.limits import SOCKET_FRAME_MAX
 from bus_schemas.messages.shapes import ChatMessage, PlaybackState, User
-from bus_schemas.permissions import Permission
+from bus_schemas.permissions import MemberState, Permission
 from bus_schemas.socket_frames import (
     CLOSE_ABUSIVE,
     CLOSE_NOT_TEXT,
@@ -28,12 +28,11 @@ from bus_schemas.socket_frames import (
     PlayToken,
     Pong,
     TimeAnswer,
-    YouChanged,
 )
 from gateway.auth.principal import Principal
 from gateway.db.streams import StreamRow
 from gateway.http.problems import as_refused
-from gateway.membership import Membership, join, membership
+from gateway.membership import Membership, check_active, join, membership, no_such_room, waiting
 from gateway.ws import entry, frames
 from gateway.ws.channel import Channel
 from gateway.ws.frames import (
@@ -55,6 +54,7 @@ from gateway.ws.lane import Lane
 from gateway.ws.liveness import Due, Liveness
 from gateway.ws.outgoing import Outgoing
 from gateway.ws.parts import RoomParts
+from gateway.ws.reader import you_frame
 from runtime.clock import now_ms
 from runtime.logs import get_logger
 
@@ -123,6 +123,8 @@ class Session:
         self.number = number
         self.outgoing = Outgoing(transport, lambda: on_slow(self))
         self.seats: dict[str, RoomSeat] = {}
+        self.waits_for: set[str] = set()
+        """Rooms whose approval it waits for."""
         self.close_code: int | None = None
         self._ws = ws
         self._transport = transport
@@ -162,7 +164,7 @@ class Session:
         finally:
             self._commands.clear()
             self._chat.clear()
-            for room in list(self.seats):
+            for room in [*self.seats, *self.waits_for]:
                 self.drop(room)
 
     def close(self, code: int, reason: str) -> None:
@@ -289,10 +291,12 @@ class Session:
         self._services.limits.take_now("join", str(self.number), JOINS_PER_SECOND)
         if self.outgoing.behind:
             raise Refused(ErrorCode.RATE_LIMITED, "Read first what you were sent.", retry_after=1)
-        if room not in self.seats and len(self.seats) >= ROOMS_MAX:
+        if room not in self.seats and room not in self.waits_for and self._rooms_held() >= ROOMS_MAX:
             raise Refused(ErrorCode.CONFLICT, f"A socket may be in {ROOMS_MAX} rooms.")
-        member = await join(self._services, room, self.principal, frame.password)
+        member = await join(self._services, room, self.principal, frame.password, frame.invitation)
         self.drop(room)
+        if member.state is MemberState.PENDING:
+            member = await self._wait(room)
         channel = await self.parts.hub.hold(room)
         seat = RoomSeat(self, channel, member)
         self.seats[room] = seat
@@ -326,6 +330,30 @@ class Session:
             return
         self.send_play_tokens(seat, await self._services.streams.of_room(self._services.pool, room))
 
+    async def _wait(self, room: str) -> Membership:
+        """Wait in front of the room: the membership of one who was let in just now.
+
+        Raises `Refused` forbidden for everybody else, who is told `you` as soon as he is let in.
+        """
+        await self.parts.hub.hold(room)
+        self.waits_for.add(room)
+        self.parts.waiting.enter(room, self)
+        # From here on his approval is heard; one that came before is read.
+        member = await self._services.members.find(self._services.pool, room, self.principal.user.id)
+        if member is not None and member.state is MemberState.PENDING:
+            if self._ws.closed:
+                self.drop(room)
+            self.outgoing.send(you_frame(room, member))
+            raise waiting()
+        self.drop(room)
+        if member is None:
+            raise no_such_room()
+        check_active(member)
+        return member
+
+    def _rooms_held(self) -> int:
+        return len(self.seats) + len(self.waits_for)
+
     async def begin_anew(self, seat: RoomSeat) -> None:
         """The room's events have a new beginning: send `joined` once more."""
         room = seat.channel.room
@@ -337,7 +365,11 @@ class Session:
             seat.channel.dismiss(seat)
 
     def drop(self, room: str) -> None:
-        """This socket is in the room no more."""
+        """This socket is in the room no more, nor in front of it."""
+        if room in self.waits_for:
+            self.waits_for.discard(room)
+            self.parts.waiting.exit(room, self)
+            self.parts.hub.release(room, self._loop_time())
         seat = self.seats.pop(room, None)
         if seat is not None:
             seat.channel.dismiss(seat)
@@ -352,8 +384,7 @@ class Session:
 
     def tell_you(self, seat: RoomSeat) -> None:
         """Say what the member may do now."""
-        own = entry.you(seat.member)
-        self.outgoing.send(text_frame(YouChanged(type="you", room=seat.channel.room, **own)))
+        self.outgoing.send(you_frame(seat.channel.room, seat.member))
 
     def send_play_tokens(self, seat: RoomSeat, streams: list[StreamRow]) -> None:
         """A token for each of the room's streams that wants one, to those who may see what is played."""
