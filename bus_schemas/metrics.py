@@ -66,7 +66,7 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         "Tag messages of a publish session that the bus did not take",
         ("stream",),
     ),
-    MetricSpec("matinee_stream_viewers", "gauge", "Viewers of a stream at this gateway", ("stream",)),
+    MetricSpec("matinee_stream_viewers", "gauge", "Viewers of a stream at this process", ("stream",)),
     MetricSpec("matinee_hooks_total", "counter", "HTTP hooks asked and told", ("action", "outcome")),
     MetricSpec(
         "matinee_hook_seconds", "histogram", "Time until all hooks of an act answered", ("action",), _MS

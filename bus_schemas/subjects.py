@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from bus_schemas.messages.base import TOKEN
-from bus_schemas.messages.live import LiveEvent, PlayAsked, StreamControl, TransmuxJob
+from bus_schemas.messages.live import LiveEvent, PlayAsked, PlayRightsChanged, StreamControl, TransmuxJob
 from bus_schemas.messages.room import (
     AuditRecorded,
     ChatDeleteRequested,
@@ -74,6 +74,7 @@ LIVE_EVENT: Final = _s("live.event.{stream}", LiveEvent, "LIVE_EVENTS", "ingest 
 LIVE_CONTROL: Final = _s("live.control.{stream}", StreamControl, None, "gateway ops ingest", "ingest")
 LIVE_PLAY: Final = _s("live.play.{stream}", PlayAsked, None, "ingest", "gateway")
 """A request: the gateway whose turn it is answers with `PlayAnswered`."""
+LIVE_RIGHTS: Final = _s("live.rights", PlayRightsChanged, None, "gateway", "gateway ingest")
 
 HLS_INIT: Final = _s(
     "hls.init.{stream}.{rendition}.{generation}", InitHeader, "LIVE_HEADERS", "transmux", "gateway"

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.errors import APIError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from bus_schemas.messages.room import (
     ChatDeleted,
@@ -29,6 +29,7 @@ from bus_schemas.messages.room import (
 )
 from bus_schemas.subjects import ROOM_EVENT, Subject
 from gateway.db.queries import DATABASE_FAILURES, Connection, load
+from gateway.play_rights import rights_after, tell_rights
 from runtime import trace
 from runtime.bus import Bus
 from runtime.emit import MSG_ID, STREAM
@@ -55,6 +56,7 @@ SWEEP_S: Final = 1.0
 """How often rows left by others are looked for; own rows go as soon as they are committed."""
 RELAY_DEADLINE_S: Final = 8.0
 RETRY_S: Final = 0.2
+_ROOM: Final = ROOM_EVENT.template.partition("{")[0]
 _LOCK: Final = 0x6F757462
 """Advisory lock, "outb"."""
 
@@ -124,9 +126,21 @@ class Outbox:
                     log.error(
                         "outbox row over the bus's limit given up", subject=row["subject"], id=row["id"]
                     )
+                await self._tell_rights(row["subject"], row["body"])
             if rows:
                 await connection.execute(self._sql["delete"], [row["number"] for row in rows])
         return len(rows)
+
+    async def _tell_rights(self, subject: str, body: str) -> None:
+        """Whoever relays a room's event also tells those who serve its viewers."""
+        if not subject.startswith(_ROOM):
+            return
+        try:
+            changed = rights_after(RoomEvent.model_validate_json(body))
+        except ValidationError:
+            return  # Of a newer gateway's making, which looks after its own.
+        if changed is not None:
+            await tell_rights(self._bus, changed)
 
     async def _insert(
         self, connection: Connection, subject: Subject[RoomEvent] | Subject[M], where: str, body: str

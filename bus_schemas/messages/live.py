@@ -179,7 +179,7 @@ class PlayRightsChanged(BusMessage):
     user: Id | None = None
 
     def concerns(self, *, room: str | None, stream: str, user: str | None) -> bool:
-        """Whether it is about this viewer. One without a name is concerned by what is said of his stream."""
+        """Whether it is about this viewer."""
         return (
             self.room in (None, room)
             and self.stream in (None, stream)

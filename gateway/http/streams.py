@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.messages.base import Id
-from bus_schemas.messages.live import StreamControl
+from bus_schemas.messages.live import PlayRightsChanged, StreamControl
 from bus_schemas.messages.shapes import Item, ItemKind
 from bus_schemas.permissions import Permission, SiteRole
 from bus_schemas.streams import PUBLISHERS, STREAM_KEYS
@@ -28,6 +28,7 @@ from gateway.live.liveness import offline
 from gateway.live.stream_keys import hash_key, put_key
 from gateway.membership import Membership, membership, require
 from gateway.names import Title
+from gateway.play_rights import tell_rights
 from gateway.stream_keys import close_streams
 from runtime.clock import now_ms
 from runtime.emit import emit
@@ -173,6 +174,8 @@ async def change(call: Call) -> StreamShown:
         )
     services.outbox.kick()
     await put_key(services, changed)
+    if changed.private != row.private:
+        await tell_rights(services.ctx.bus, PlayRightsChanged(stream=row.id))
     if changed.limits != row.limits:
         order = StreamControl(stream=row.id, action="limit", limits=changed.limits)
         await emit(services.ctx.bus, LIVE_CONTROL, order, stream=row.id)
@@ -246,6 +249,7 @@ async def remove(call: Call) -> None:
             connection, "stream.deleted", actor=call.principal.user.id, target=row.id, address=call.address
         )
     services.outbox.kick()
+    await tell_rights(services.ctx.bus, PlayRightsChanged(stream=row.id))
 
 
 async def kick(call: Call) -> None:

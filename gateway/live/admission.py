@@ -72,23 +72,41 @@ class Admission:
 
         Raises `Refused`: not_found; unauthenticated for a restricted stream without a valid token.
         """
-        return await self.admit(request.match_info["stream"], request.query.get("token"))
+        return (await self.admit(request.match_info["stream"], request.query.get("token")))[0]
 
-    async def admit(self, stream: str, token: str | None) -> StreamRow:
-        """The same for whoever has an id and perhaps a play token; raises like `stream`."""
+    async def admit(self, stream: str, token: str | None) -> tuple[StreamRow, str | None]:
+        """The same for whoever has an id and perhaps a play token; and whose token it is, where one is wanted."""
         row = await self._row(stream)
+        if not row.restricted:
+            return row, None
+        if not token:
+            raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
+        return row, self._services.tokens.verify_play(token, row.id).user
+
+    def recheck(self, request: web.Request, row: StreamRow) -> None:
+        """After a wait: raises `Refused` where the token that was good then is not any more."""
         if row.restricted:
-            if not token:
-                raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
-            self._services.tokens.verify_play(token, row.id)
-        return row
+            self._services.tokens.verify_play(request.query["token"], row.id)
+
+    def forget(self, *, room: str | None = None, stream: str | None = None) -> None:
+        """Look the streams up again, of a room or this one, or all."""
+        if stream is not None:
+            self._known.pop(stream, None)
+        else:
+            self._known = {
+                one: known for one, known in self._known.items() if room is not None and known[1].room != room
+            }
 
     def session_token(self, request: web.Request, row: StreamRow) -> str | None:
         """The token for the addresses inside an admitted playlist: the session lives on without renewal."""
         if not row.restricted:
             return None
         grant = self._services.tokens.verify_play(request.query["token"], row.id)
-        return self._services.tokens.issue_play(row.id, grant.user, SESSION_S)[0]
+        return self.renewed_token(row, grant.user)
+
+    def renewed_token(self, row: StreamRow, user: str) -> str:
+        """A token of a session's life for who was admitted to this restricted stream."""
+        return self._services.tokens.issue_play(row.id, user, SESSION_S)[0]
 
     async def _row(self, stream: str) -> StreamRow:
         now = asyncio.get_running_loop().time()

@@ -21,7 +21,7 @@ from gateway.live.media_answer import FOR_EVER, Playlist, give_media, give_playl
 from gateway.live.mpd import UPDATE_S, Anchor, render_mpd
 from gateway.live.parts import LIVE
 from gateway.live.rendition import BLOCK_TARGETS, Rendition
-from gateway.live.sessions import PARAM
+from gateway.live.session_names import PARAM
 from gateway.services import SERVICES
 from media.isobmff import BoxError, init_of, read_init
 from runtime.clock import now_ms

@@ -48,6 +48,8 @@ class Ending(StrEnum):
     """He left."""
     STALLED = "stalled"
     """He took nothing for too long."""
+    DENIED = "denied"
+    """He may not play any more."""
 
 
 class Viewer:
@@ -125,6 +127,12 @@ class Fanout:
         self.viewers.discard(viewer)
         self._behind.discard(viewer)
         self._window = join_window_s(len(self.viewers))
+
+    def dismiss(self, viewer: Viewer) -> None:
+        """He gets no more, from now on."""
+        self.remove(viewer)
+        if not viewer.done.done():
+            viewer.done.set_result(Ending.DENIED)
 
     def notice(self) -> None:
         """Something was appended: write now, or when the join window closes."""

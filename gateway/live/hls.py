@@ -13,7 +13,7 @@ from gateway.live.media_answer import Playlist, give_media, give_playlist
 from gateway.live.parts import LIVE
 from gateway.live.playlist import render_multivariant
 from gateway.live.rendition import Rendition
-from gateway.live.sessions import PARAM
+from gateway.live.session_names import PARAM, give_cookie
 
 NUMBER_DIGITS: Final = 15
 
@@ -48,8 +48,11 @@ async def serve_media(request: web.Request) -> web.Response:
     session.expect(rendition.index.target_duration)
     if msn is not None:
         await rendition.wait_for(msn, part)
+        live.admission.recheck(request, row)
         live.sessions.touch(session)
-    return give_playlist(request, rendition.playlist(skip=skip is not None))
+    response = give_playlist(request, rendition.playlist(skip=skip is not None))
+    give_cookie(request, response, session)
+    return response
 
 
 async def serve_part(request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from gateway.live.anchors import Anchors
 from gateway.live.audience import ViewersPerAddress
 from gateway.live.play_requests import answer_plays
 from gateway.live.rendition import Renditions
+from gateway.live.rights import PlayRights
 from gateway.live.sessions import Sessions
 from gateway.live.source import LiveSources
 from gateway.live.status import consume_status
@@ -31,6 +32,7 @@ class Live:
     renditions: Renditions
     anchors: Anchors
     sessions: Sessions
+    rights: PlayRights
     viewer_counts: ViewerCounts
     pages_per_address: ViewersPerAddress
     """Open `/live/{stream}/events`."""
@@ -46,12 +48,14 @@ def build(services: Services) -> Live:
     limits = ctx.settings.limits
     hooks = Hooks(ctx.settings.hooks, ctx.node, ctx.tasks, ctx.metrics)
     sessions = Sessions(services, hooks)
+    admission = Admission(services)
     return Live(
-        admission=Admission(services),
+        admission=admission,
         sources=LiveSources(ctx.bus, ctx.tasks, ctx.settings.live, ctx.metrics),
         renditions=Renditions(ctx.bus, ctx.tasks, ctx.metrics),
         anchors=Anchors(services.redis),
         sessions=sessions,
+        rights=PlayRights(services, admission, sessions),
         viewer_counts=ViewerCounts(sessions),
         pages_per_address=ViewersPerAddress(limits.viewers_per_address if limits.enabled else 0),
         hooks=hooks,
@@ -67,11 +71,16 @@ async def live_parts(app: web.Application) -> AsyncIterator[None]:
         services.ctx.tasks.spawn("stream-keys", repair_keys(services)),
         services.ctx.tasks.spawn("viewer-sessions", live.sessions.run(), vital=True),
         services.ctx.tasks.spawn("viewer-counts", live.viewer_counts.run(), vital=True),
+        services.ctx.tasks.spawn("play-rights", live.rights.run(), vital=True),
     ]
-    plays = await answer_plays(services.ctx.bus, services.ctx.tasks, live.admission, live.sessions)
+    heard = [
+        await answer_plays(services.ctx.bus, services.ctx.tasks, live.admission, live.sessions, live.rights),
+        await live.rights.listen(services.ctx.bus),
+    ]
     yield
     if not services.ctx.bus.nc.is_closed:
-        await plays.unsubscribe()
+        for subscription in heard:
+            await subscription.unsubscribe()
     for task in tasks:
         task.cancel()
     await live.sessions.close()

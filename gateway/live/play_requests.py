@@ -15,6 +15,7 @@ from bus_schemas.subjects import LIVE_PLAY
 from bus_schemas.viewers import Protocol
 from gateway.http.problems import AWAY
 from gateway.live.admission import Admission
+from gateway.live.rights import PlayRights
 from gateway.live.sessions import Sessions
 from gateway.live.viewer_session import Session
 from runtime.bus import Bus
@@ -27,7 +28,9 @@ QUEUE = "gateway"
 """Of all gateways one answers."""
 
 
-async def answer_plays(bus: Bus, tasks: Tasks, admission: Admission, sessions: Sessions) -> Subscription:
+async def answer_plays(
+    bus: Bus, tasks: Tasks, admission: Admission, sessions: Sessions, rights: PlayRights
+) -> Subscription:
     """Answer until unsubscribed. What cannot be looked up stays unanswered, which denies."""
 
     async def on_asked(message: Msg) -> None:
@@ -37,33 +40,50 @@ async def answer_plays(bus: Bus, tasks: Tasks, admission: Admission, sessions: S
             log.warning("a play request does not parse", subject=message.subject, error=str(error))
             return
         # Apart, because a hook may take its time.
-        tasks.spawn("play-request", _handle(message, asked, admission, sessions))
+        tasks.spawn("play-request", _handle(message, asked, admission, sessions, rights))
 
     return await bus.nc.subscribe(LIVE_PLAY.pattern, queue=QUEUE, cb=on_asked)
 
 
-async def _handle(message: Msg, asked: PlayAsked, admission: Admission, sessions: Sessions) -> None:
-    session = _session(asked)
-    if asked.stage == "beat":
-        await sessions.beat_elsewhere(session)
-        return
+async def _handle(
+    message: Msg, asked: PlayAsked, admission: Admission, sessions: Sessions, rights: PlayRights
+) -> None:
     if asked.stage == "end":
-        await sessions.end_elsewhere(session, asked.duration_s)
+        await sessions.end_elsewhere(_session(asked))
         return
     try:
-        row = await admission.admit(asked.stream, asked.token or None)
-        if asked.session:
-            await sessions.begin_elsewhere(row, session)
-        answer = PlayAnswered(stream=asked.stream, allowed=True)
+        if asked.stage == "beat":
+            answer = await _on_beat(asked, sessions, rights)
+        else:
+            answer = await _on_begin(asked, admission, sessions)
     except Refused as refused:
         answer = PlayAnswered(stream=asked.stream, allowed=False, detail=refused.detail)
     except AWAY as error:
         log.warning("a play request cannot be looked up", stream=asked.stream, error=repr(error))
         return
+    if not message.reply:
+        return
     try:
         await message.respond(answer.model_dump_json().encode())
     except NatsError as error:
         log.warning("a play request was not answered", stream=asked.stream, error=repr(error))
+
+
+async def _on_begin(asked: PlayAsked, admission: Admission, sessions: Sessions) -> PlayAnswered:
+    row, user = await admission.admit(asked.stream, asked.token or None)
+    if asked.session:
+        await sessions.begin_elsewhere(row, _session(asked))
+    return PlayAnswered(stream=asked.stream, allowed=True, user=user, room=row.room)
+
+
+async def _on_beat(asked: PlayAsked, sessions: Sessions, rights: PlayRights) -> PlayAnswered:
+    if not await rights.may_play(asked.stream, asked.user):
+        return PlayAnswered(
+            stream=asked.stream, allowed=False, detail="You may not play this stream any more."
+        )
+    if asked.session:
+        await sessions.beat_elsewhere(_session(asked))
+    return PlayAnswered(stream=asked.stream, allowed=True, user=asked.user)
 
 
 def _session(asked: PlayAsked) -> Session:

@@ -8,19 +8,20 @@ addresses inside; `sessions.resume` at each request for such an address.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.viewers import Protocol
 from gateway.db.streams import StreamRow
 from gateway.live.audience import ViewersPerAddress
+from gateway.live.session_names import carried, derived, facts_of, named
 from gateway.live.shared_sessions import REDIS_FAULTS, SharedSessions
+from gateway.live.stop_notices import StopNotices
+from gateway.live.viewer_limits import ViewerLimits
 from gateway.live.viewer_session import Key, Session, SessionBook
 from gateway.services import Services
 from runtime.hook_reply import HookDeniedError
@@ -35,11 +36,8 @@ TICK_S: Final = 1.0
 RENEW_S: Final = 4.0
 REDIS_S: Final = 1.0
 RETRY_AFTER_S: Final = 10
-PARAM: Final = "session"
-"""Query parameter of an inferred session's id."""
-_ID: Final = re.compile(r"[A-Za-z0-9]{8,32}")
-_OURS: Final = frozenset({"token", PARAM})
-FACT_MAX: Final = 500
+NAMESAKES: Final = 16
+"""Players that are told apart by their cookies though everything else about them is the same."""
 OVER_MAX: Final = 10_000
 """Sessions to be taken back from Redis while it is away; more of them expire there by themselves."""
 
@@ -54,8 +52,9 @@ class Sessions:
         self.shared = SharedSessions(services.redis)
         self._addresses = services.addresses
         self._hooks = hooks
-        self._site_limit = limits.viewers_per_stream
-        self._limited = limits.enabled
+        self._tokens = services.tokens
+        self._limits = ViewerLimits(ctx.bus, limits.viewers_per_stream) if limits.enabled else None
+        self._stops = StopNotices(services.redis, hooks)
         self._per_address = ViewersPerAddress(limits.viewers_per_address if limits.enabled else 0)
         self._watching = ctx.metrics.gauge("matinee_live_viewers")
         self._series = StreamSeries(ctx.metrics, ctx.settings.metrics.streams, ("matinee_stream_viewers",))
@@ -90,9 +89,10 @@ class Sessions:
         """The inferred session that the request's address names, seen now; raises like `begin`.
 
         One that another gateway began is gone on with here; one that no gateway knows begins anew. A request
-        that names none is told from others by its address, client and token.
+        that names none is told from others by its cookie, else by its address, client and token.
         """
-        key = row.id, protocol, _named(request) or self._derived(request)
+        by_cookie = None if named(request) else carried(request)
+        key = row.id, protocol, named(request) or by_cookie or self._derived(row.id, protocol, request)
         while (session := self.book.find(key)) is None:
             if (arriving := self._arriving.get(key)) is not None:
                 await arriving.wait()
@@ -100,11 +100,13 @@ class Sessions:
             arriving = self._arriving[key] = asyncio.Event()
             try:
                 adopted = await self._is_known(key)
-                return await self._begin(row, protocol, request, key[2], inferred=True, adopted=adopted)
+                session = await self._begin(row, protocol, request, key[2], inferred=True, adopted=adopted)
+                break
             finally:
                 del self._arriving[key]
                 arriving.set()
         session.seen = self._loop.time()
+        session.carried = session.carried or by_cookie is not None
         return session
 
     def touch(self, session: Session) -> None:
@@ -116,12 +118,23 @@ class Sessions:
         if self._forget(session):
             if len(self._over) < OVER_MAX:
                 self._over.add(session)
-            self._tell_stop(session)
+            self._stops.gone(session)
+
+    def cut(self, sessions: Iterable[object]) -> None:
+        """These may not go on: connections are closed, inferred sessions end. What is no session is left alone."""
+        for session in sessions:
+            if isinstance(session, Session):
+                session.is_cut = True
+                if session.inferred:
+                    self.end(session)
+                elif session.on_cut is not None:
+                    session.on_cut()
 
     async def begin_elsewhere(self, row: StreamRow, session: Session) -> None:
         """A viewer whom a worker serves: asked for and counted, not kept here; raises like `begin`."""
         await self._ask(session)
         await self._take_place(row, session)
+        await self._stops.owe(session)
         await self.beat_elsewhere(session)
 
     async def beat_elsewhere(self, session: Session) -> None:
@@ -129,13 +142,19 @@ class Sessions:
         try:
             async with asyncio.timeout(REDIS_S):
                 await self.shared.renew([session])
+                await self._stops.renew([session])
         except REDIS_FAULTS as exc:
             log.debug("a worker's viewer not told to Redis", error=repr(exc))
 
-    async def end_elsewhere(self, session: Session, lasted_s: int) -> None:
+    async def end_elsewhere(self, session: Session) -> None:
         """He is gone."""
-        session.began = self._loop.time() - lasted_s
-        await self._tell_stop_once(session)
+        try:
+            async with asyncio.timeout(REDIS_S):
+                await self.shared.remove([session])
+                self._stops.gone(session)
+                await self._stops.settle(self.book)
+        except REDIS_FAULTS as exc:
+            log.debug("the end of a worker's viewer not told to Redis", error=repr(exc))
 
     async def counts(self, stream: str) -> dict[Protocol, int]:
         """Viewers over all gateways by protocol; those here where Redis does not answer."""
@@ -169,8 +188,10 @@ class Sessions:
                 async with asyncio.timeout(2 * REDIS_S):
                     await self._write_changes()
                     await self._renew(due)
+                    await self._stops.reap(self._loop.time())
                 away = False
             except REDIS_FAULTS as exc:
+                self._stops.lost_sight()
                 if not away:
                     log.warning("viewers not told to Redis", error=repr(exc))
                 away = True
@@ -200,14 +221,17 @@ class Sessions:
     ) -> Session:
         now = self._loop.time()
         address = self._addresses.of(request)
-        session = Session(session_id, row.id, protocol, address, now, now, inferred)
+        session = Session(session_id, row.id, protocol, address, now, now, inferred, room=row.room)
+        if row.restricted:
+            session.user = self._tokens.verify_play(request.query["token"], row.id).user
         self._per_address.enter(address)
         try:
             if self._hooks.asks("on_play") or self._hooks.asks("on_stop"):
-                session.facts = _facts(request, session)
+                session.facts = facts_of(request, session)
             if not adopted:
                 await self._ask(session)
                 await self._take_place(row, session)
+            await self._stops.owe(session)
         except BaseException:
             self._per_address.leave(address)
             raise
@@ -225,10 +249,9 @@ class Sessions:
             raise Refused(ErrorCode.FORBIDDEN, f"Playing is not allowed: {denied.detail}.") from denied
 
     async def _take_place(self, row: StreamRow, session: Session) -> None:
-        limits = [limit for limit in (row.limits.viewers, self._site_limit) if limit]
-        if not limits or not self._limited:
+        limit = await self._limits.of(row) if self._limits is not None else 0
+        if not limit:
             return
-        limit = min(limits)
         try:
             async with asyncio.timeout(REDIS_S):
                 await self._write_changes()
@@ -252,7 +275,7 @@ class Sessions:
                 continue
             # What is silent here may go on at another gateway: there it is renewed, and here not taken back.
             if self._hooks.asks("on_stop") and not await self._is_known(session.key):
-                await self._tell_stop_once(session)
+                self._stops.gone(session)
 
     def _forget(self, session: Session) -> bool:
         if not self.book.remove(session):
@@ -261,21 +284,6 @@ class Sessions:
         self._watching.labels(session.protocol.value).dec()
         self._new.discard(session)
         return True
-
-    async def _tell_stop_once(self, session: Session) -> None:
-        """Of two gateways that both had the session, the one that takes it out of Redis tells."""
-        try:
-            async with asyncio.timeout(REDIS_S):
-                taken_out = await self.shared.take_out(session)
-        except REDIS_FAULTS:
-            taken_out = True
-        if taken_out:
-            self._tell_stop(session)
-
-    def _tell_stop(self, session: Session) -> None:
-        if self._hooks.asks("on_stop"):
-            watched_s = round(self._loop.time() - session.began)
-            self._hooks.tell("on_stop", {**session.facts, "duration": watched_s})
 
     async def _write_changes(self) -> None:
         """Tell Redis who came and went; who could not be told stays to be told."""
@@ -290,47 +298,23 @@ class Sessions:
             # One that ended while it was being added would be added for nothing.
             if gone := new & self._over:
                 await self.shared.remove(gone)
+            await self._stops.settle(self.book)
 
     async def _renew(self, sessions: Iterable[Session]) -> None:
         now = self._loop.time()
         sessions = list(sessions)
         if sessions:
             await self.shared.renew(sessions)
+            await self._stops.renew(sessions)
         for session in sessions:
             session.told = now
 
-    def _derived(self, request: web.Request) -> str:
-        told_by = (
-            self._addresses.of(request),
-            request.headers.get(hdrs.USER_AGENT, ""),
-            request.query.get("token", ""),
-        )
-        return hashlib.blake2b("\0".join(told_by).encode(errors="replace"), digest_size=14).hexdigest()
-
-
-def _named(request: web.Request) -> str | None:
-    named = request.query.get(PARAM, "")
-    return named if _ID.fullmatch(named) else None
-
-
-def _facts(request: web.Request, session: Session) -> dict[str, str | int | None]:
-    """What hooks are told, by SRS's names. Our own tokens are nobody's business."""
-    query = "&".join(f"{name}={value}" for name, value in request.query.items() if name not in _OURS)
-    page = request.headers.get(hdrs.REFERER, "").partition("?")[0]
-    return {
-        "client_id": session.id,
-        "ip": session.address,
-        "vhost": _fact(request.host),
-        "app": "live",
-        "stream": session.stream,
-        "param": _fact(f"?{query}") if query else "",
-        "stream_url": f"/live/{session.stream}",
-        "stream_id": session.stream,
-        "pageUrl": _fact(page),
-        "protocol": session.protocol.value,
-    }
-
-
-def _fact(text: str) -> str:
-    """What somebody sent, short, and without what is no text."""
-    return text[:FACT_MAX].encode("utf-8", "replace").decode()
+    def _derived(self, stream: str, protocol: Protocol, request: web.Request) -> str:
+        """The first id whose session, if there is one, is of nobody who would have brought his cookie."""
+        address = self._addresses.of(request)
+        for namesake in range(NAMESAKES):
+            session_id = derived(request, address, namesake)
+            session = self.book.find((stream, protocol, session_id))
+            if session is None or not session.carried:
+                break
+        return session_id

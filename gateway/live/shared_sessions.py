@@ -25,8 +25,6 @@ CONNECTED_S: Final = 12.0
 """A connected session that is not renewed for so long was of a gateway that died."""
 KEY_S: Final = 120
 """A stream's sets go when nobody renews any session of it: longer than the longest silence."""
-EXPIRED_MS: Final = 60_000
-"""Expired members stay so long: who takes one out is the one to tell hooks that it is over."""
 AT_ONCE: Final = 500
 REDIS_FAULTS: Final = (RedisError, OSError, TimeoutError)
 
@@ -59,7 +57,7 @@ class SharedSessions:
         """Add the session unless the stream has `limit` viewers already."""
         place = 1 + PROTOCOLS.index(session.protocol)
         now = now_ms()
-        arguments: list[str | int] = [now, limit, place, _expiry(session, now), session.id, KEY_S]
+        arguments: list[str | int] = [now, limit, place, expiry_ms(session, now), session.id, KEY_S]
         return bool(await self._admit(keys=_keys(session.stream), args=arguments))
 
     async def knows(self, stream: str, protocol: Protocol, session: str) -> bool:
@@ -72,7 +70,7 @@ class SharedSessions:
         now = now_ms()
         by_key: dict[str, dict[str, float]] = {}
         for session in sessions:
-            by_key.setdefault(sessions_key(session.stream, session.protocol), {})[session.id] = _expiry(
+            by_key.setdefault(sessions_key(session.stream, session.protocol), {})[session.id] = expiry_ms(
                 session, now
             )
         for key, members in by_key.items():
@@ -80,13 +78,9 @@ class SharedSessions:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for start in range(0, len(listed), AT_ONCE):
                     pipe.zadd(key, dict(listed[start : start + AT_ONCE]), gt=True)
-                pipe.zremrangebyscore(key, "-inf", now - EXPIRED_MS)
+                pipe.zremrangebyscore(key, "-inf", now)
                 pipe.expire(key, KEY_S)
                 await pipe.execute()
-
-    async def take_out(self, session: Session) -> bool:
-        """This one is over; whether it was still there, expired or not."""
-        return bool(await self._redis.zrem(sessions_key(session.stream, session.protocol), session.id))
 
     async def remove(self, sessions: Iterable[Session]) -> None:
         """These are over."""
@@ -109,7 +103,8 @@ class SharedSessions:
         return counted
 
 
-def _expiry(session: Session, now: int) -> int:
+def expiry_ms(session: Session, now: int) -> int:
+    """When a session renewed now is over unless it is renewed again, epoch ms."""
     return now + int(1_000 * (session.silence_s if session.inferred else CONNECTED_S))
 
 

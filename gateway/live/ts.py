@@ -16,7 +16,7 @@ from gateway.live.media_answer import Playlist, give_media, give_playlist
 from gateway.live.parts import LIVE
 from gateway.live.rendition import Rendition
 from gateway.live.segments import Segment
-from gateway.live.sessions import PARAM
+from gateway.live.session_names import PARAM, give_cookie
 from gateway.live.ts_playlist import render_ts, render_ts_entry
 from gateway.services import SERVICES
 from media.isobmff import BoxError, read_init
@@ -106,7 +106,9 @@ async def serve_ts_playlist(request: web.Request) -> web.Response:
         session = await live.sessions.resume(row, Protocol.HLS, request)
     session.expect(rendition.index.target_duration)
     if not beginning:
-        return give_playlist(request, playlist)
+        response = give_playlist(request, playlist)
+        give_cookie(request, response, session)
+        return response
     peak, _ = rendition.index.bit_rates()
     text = render_ts_entry(max(peak, 1), str(live.admission.session_token(request, row)), session.id)
     return give_playlist(request, Playlist.of(text))

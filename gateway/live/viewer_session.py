@@ -7,7 +7,7 @@ its id is in the addresses of the playlists, it is seen at each request, and ove
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +35,18 @@ class Session:
     """When Redis was told last."""
     facts: dict[str, str | int | None] = field(default_factory=dict)
     """What hooks are told of it."""
+    began_ms: int = 0
+    """When it began, epoch ms; for hooks."""
+    room: str | None = None
+    """The stream's room."""
+    user: str | None = None
+    """Whose play token it began with; None where the stream wanted none."""
+    carried: bool = False
+    """Whether its player brings its id in a cookie."""
+    is_cut: bool = False
+    """Whether its viewer may not go on."""
+    on_cut: Callable[[], None] | None = None
+    """Closes the connection of one that has one."""
 
     @property
     def key(self) -> Key:

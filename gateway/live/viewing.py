@@ -17,6 +17,7 @@ from gateway.db.streams import StreamRow
 from gateway.live.fanout import Ending, Fanout, Viewer
 from gateway.live.framing import Framing
 from gateway.live.parts import LIVE
+from gateway.live.viewer_session import Session
 from gateway.services import SERVICES
 from runtime.logs import get_logger
 
@@ -24,6 +25,8 @@ log = get_logger("live.viewing")
 
 LAST_WRITE_S: Final = 5.0
 """How long the end of an ended stream's response may take."""
+LAST_WORDS_S: Final = 0.5
+"""How long one who is cut off may take to be told so."""
 SOCKET_READ_MAX: Final = 4 << 10
 """A viewer has nothing to say."""
 
@@ -44,7 +47,7 @@ async def serve_response(
     if request.method == hdrs.METH_HEAD:
         await response.prepare(request)
         return response
-    async with request.app[LIVE].sessions.watching(row, protocol, request):
+    async with request.app[LIVE].sessions.watching(row, protocol, request) as session:
         chunked = request.version >= HttpVersion11
         if chunked:
             response.enable_chunked_encoding()
@@ -56,6 +59,7 @@ async def serve_response(
         if transport is None:
             return response
         viewer = fanout.view(transport, Framing.CHUNKED if chunked else Framing.PLAIN)
+        _cut_with(session, fanout, viewer)
         try:
             ending = await viewer.done
         finally:
@@ -77,18 +81,20 @@ async def serve_socket(
 ) -> web.StreamResponse:
     """The same as binary WebSocket messages, cut where it suits the server: a player joins them.
 
-    Closed with 1000 at the end of the stream, 1001 when this gateway goes; one who reads too slowly is cut off.
+    Closed with 1000 at the end of the stream, 1001 when this gateway goes, 1008 where the right to play ends;
+    one who reads too slowly is cut off.
     """
     ws = web.WebSocketResponse(compress=False, max_msg_size=SOCKET_READ_MAX, timeout=LAST_WRITE_S)
     if not ws.can_prepare(request).ok:
         raise Refused(ErrorCode.INVALID, "This is a WebSocket address: connect to it with one.", status=400)
-    async with request.app[LIVE].sessions.watching(row, protocol, request):
+    async with request.app[LIVE].sessions.watching(row, protocol, request) as session:
         await ws.prepare(request)
         await ws.send_bytes(beginning)
         transport = request.transport
         if transport is None:
             return ws
         viewer = fanout.view(transport, Framing.SOCKET)
+        _cut_with(session, fanout, viewer)
         closing = request.app[SERVICES].ctx.tasks.spawn(
             f"live-socket:{row.id}", _close_with(ws, viewer, fanout, transport)
         )
@@ -110,18 +116,27 @@ async def _close_with(
 ) -> None:
     """Close the socket when the fan-out is done with its viewer."""
     ending = await viewer.done
-    if ending is not Ending.ENDED:
-        if ending is Ending.STALLED:
-            transport.abort()
+    if ending is Ending.STALLED:
+        transport.abort()
+    if ending in (Ending.STALLED, Ending.GONE):
         return
     try:
-        async with asyncio.timeout(LAST_WRITE_S):
-            if fanout.leaving:
+        async with asyncio.timeout(LAST_WORDS_S if ending is Ending.DENIED else LAST_WRITE_S):
+            if ending is Ending.DENIED:
+                await ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"you may not play this any more")
+            elif fanout.leaving:
                 await ws.close(code=WSCloseCode.GOING_AWAY, message=b"this server is going away")
             else:
                 await ws.close(code=WSCloseCode.OK, message=b"the stream has ended")
     except (TimeoutError, ConnectionError):
         transport.abort()
+
+
+def _cut_with(session: Session, fanout: Fanout, viewer: Viewer) -> None:
+    """End the viewer's connection with his session, also if that was cut while the connection began."""
+    session.on_cut = lambda: fanout.dismiss(viewer)
+    if session.is_cut:
+        fanout.dismiss(viewer)
 
 
 def _log_slow(request: web.Request, stream: str, viewer: Viewer) -> None:

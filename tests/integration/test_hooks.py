@@ -119,6 +119,37 @@ async def test_what_does_not_plainly_allow_denies(
     assert ingest.counted("matinee_ingest_refused_total", reason="hook") >= 1
 
 
+async def test_an_answer_may_limit_the_viewers_until_somebody_says_otherwise(
+    ingest: Ingest, server: HookServer, site: Site
+) -> None:
+    """Over all gateways, in place of the stream's own limit; who changes that afterwards has the last word."""
+    made = (await site.owner.post("streams", {"title": "cam"})).json
+    stream, key = str(made["stream"]), str(made["stream_key"])
+    await site.owner.send("PATCH", f"streams/{stream}", {"limits": {"viewers": 5}})
+    server.behave = say(b'{"code":0,"limits":{"viewers":1}}')
+    publisher = await RawPublisher.to(ingest.port)
+    await publisher.publish(key)
+    server.behave = hooks.ALLOW
+    publisher.send_headers()
+    publisher.send_frame(key_frame(), 0)
+    await until(lambda: ingest.of(stream))
+
+    async with site.watch(stream) as viewer:
+        await viewer.wait_for(b"FLV")
+        full, headers, body = await site.get(f"/live/{stream}.flv")
+        changed = await site.owner.send("PATCH", f"streams/{stream}", {"limits": {"viewers": 2}})
+        await asyncio.sleep(2.1)  # A gateway remembers a stream's limits for two seconds.
+        async with site.watch(stream) as second:
+            await second.wait_for(b"FLV")
+            still_full, _, _ = await site.get(f"/live/{stream}.flv")
+    await publisher.close()
+
+    assert (full, still_full) == (429, 429)
+    assert b"No more than 1 may watch" in body
+    assert int(headers["Retry-After"]) > 0
+    assert changed.json["limits"]["viewers"] == 2
+
+
 async def test_an_answer_may_rename_the_stream_and_set_its_options(
     ingest: Ingest, server: HookServer
 ) -> None:

@@ -130,6 +130,32 @@ async def test_a_player_that_asks_goes_on_being_a_viewer(site: Site) -> None:
     assert await site.metric('matinee_live_viewers{protocol="hls"}', gateway=0) == 0
 
 
+async def test_players_that_bring_no_id_are_told_apart_by_their_cookies(site: Site) -> None:
+    """Two alike behind one address are two where they keep cookies, wherever they ask; and one where they do not."""
+    stream = await go_live(site)
+    media = f"/live/{stream}/source/index.m3u8"
+    cookies = []
+    for _ in range(2):
+        _, headers, _ = await site.get(media)
+        given = re.match(
+            r"(matinee_viewer=\w+); HttpOnly; Path=/live/(\w+)/; SameSite=Lax", headers["Set-Cookie"]
+        )
+        assert given
+        assert given[2] == stream
+        cookies.append(given[1])
+        again, headers, _ = await site.get(media, Cookie=given[1])
+        assert again == 200
+        assert "Set-Cookie" not in headers
+    for cookie in cookies:
+        await site.get(media, gateway=1, Cookie=cookie)
+    assert len(set(cookies)) == 2
+    await become(site, stream, {"hls": 2})
+
+    for _ in range(3):
+        await site.get(media)
+    await become(site, stream, {"hls": 3})
+
+
 async def test_a_limit_of_viewers_holds_over_gateways(site: Site) -> None:
     """One more is told to come later, whoever asks; who leaves makes room; the site's limit binds the owner."""
     stream = await go_live(site)

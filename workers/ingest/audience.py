@@ -37,6 +37,8 @@ class Ending(StrEnum):
 
     ENDED = "ended"
     STALLED = "stalled"
+    DENIED = "denied"
+    """He may not play any more."""
 
 
 class Listener(Protocol):

@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
 from bus_schemas.messages.base import TOKEN
-from bus_schemas.messages.live import PlayAnswered, PlayAsked
+from bus_schemas.messages.live import PlayAnswered, PlayAsked, PlayRightsChanged
 from bus_schemas.subjects import LIVE_PLAY
 from runtime.bus import Bus
 from runtime.ids import new_id
@@ -27,7 +27,8 @@ log = get_logger("player")
 ASK_DEADLINE_S: Final = 2.0
 """For a gateway's answer, besides what hooks may take; and for a look at the bus."""
 BEAT_S: Final = 4.0
-"""Between words to the gateways that he is still there; he counts for 12 s after the last."""
+"""Between words to the gateways that he is still there; he counts for 12 s after the last. What they answer
+says whether he still may play."""
 MAX_NAME: Final = 64
 MAX_TOKEN: Final = 4_096
 MAX_QUERY: Final = 500
@@ -66,6 +67,8 @@ class Player:
         self._request: PlayRequested | None = None
         self._broadcast: Broadcast | None = None
         self._session = ""
+        self._user: str | None = None
+        self._room: str | None = None
         self._began = 0.0
         self._beat: asyncio.Task[None] | None = None
 
@@ -78,6 +81,11 @@ class Player:
     def playing(self) -> bool:
         """Whether he gets media now."""
         return self._broadcast is not None
+
+    @property
+    def stream(self) -> str:
+        """The id of the stream he plays, if he does."""
+        return self._broadcast.stream if self._broadcast is not None else ""
 
     def ask(self, request: PlayRequested) -> None:
         """The peer wants to play."""
@@ -105,6 +113,14 @@ class Player:
             broadcast.audience.remove(self)
             self._link.became(None)
 
+    def rights_changed(self, changed: PlayRightsChanged) -> None:
+        """Somebody's right to play has changed: if it may be his, ask again."""
+        broadcast = self._broadcast
+        if broadcast is not None and changed.concerns(
+            room=self._room, stream=broadcast.stream, user=self._user
+        ):
+            self._around.tasks.spawn(f"play-rights:{self._link.id}", self._say_beat(broadcast.stream))
+
     def send(self, chunks: bytes) -> None:
         """Write these."""
         self._link.send(chunks)
@@ -121,6 +137,8 @@ class Player:
         self.stop()
         if ending is Ending.STALLED:
             link.connection.refuse(request, _FAILED, "you take too little: the connection is too slow")
+        elif ending is Ending.DENIED:
+            link.connection.refuse(request, _FAILED, "you may not play this stream any more")
         else:
             link.connection.end_play(request, "the stream is over")
         link.write()
@@ -139,6 +157,7 @@ class Player:
             self._refuse(request, PlayRefusedError(_FAILED, sentence))
         else:
             if link.closing or self._request is not request:
+                await self._tell(self._asked(broadcast.stream, "end"))
                 return
             link.connection.accept(request)
             link.write()
@@ -170,7 +189,14 @@ class Player:
             raise PlayRefusedError(_FAILED, "the server cannot look the stream up now") from error
         if not answer.allowed:
             raise PlayRefusedError(_FAILED, answer.detail or "you may not play this stream")
-        broadcast = await self._around.broadcasts.open(stream)
+        self._user, self._room = answer.user, answer.room
+        broadcast = None
+        try:
+            broadcast = await self._around.broadcasts.open(stream)
+        finally:
+            if broadcast is None:
+                # Counted already, and hooks may have been asked.
+                await self._tell(self._asked(stream, "end"))
         if broadcast is None:
             raise PlayRefusedError(_NOT_FOUND, "nobody publishes this stream now")
         return broadcast
@@ -182,10 +208,25 @@ class Player:
 
     async def _go_on(self, stream: str) -> None:
         """Say that he still plays, until cancelled."""
-        beat = self._asked(stream, "beat")
         while True:
             await asyncio.sleep(BEAT_S)
-            await self._tell(beat)
+            await self._say_beat(stream)
+
+    async def _say_beat(self, stream: str) -> None:
+        """Say that he still plays; where a gateway answers that he may not any more, he does not."""
+        beat = self._asked(stream, "beat", user=self._user)
+        try:
+            reply = await self._around.bus.nc.request(
+                LIVE_PLAY.at(stream=stream), beat.model_dump_json().encode(), timeout=ASK_DEADLINE_S
+            )
+            answer = PlayAnswered.model_validate_json(reply.data)
+        except (NatsError, TimeoutError, ValidationError) as error:
+            # Who plays goes on while nobody can be asked.
+            log.debug("a beat was not answered", connection=self._link.id, error=repr(error))
+            return
+        if not answer.allowed and beat.session == self._session and self.playing:
+            log.info("may not play any more", connection=self._link.id, stream=stream)
+            self.over(Ending.DENIED)
 
     async def _tell(self, said: PlayAsked) -> None:
         try:

@@ -57,13 +57,13 @@ def with_answered(attempt: PublishAttempt, key: StreamKey) -> PublishAttempt:
 
 def as_answered(key: StreamKey, answer: HookAnswer) -> StreamKey:
     """The key's value as a hook changed it. Another stream is not in the key's room."""
-    changes: dict[str, str | StreamLimits | None] = {}
+    changes: dict[str, str | int | StreamLimits | None] = {}
     if answer.stream is not None and answer.stream != key.stream:
         changes |= {"stream": answer.stream, "room": None}
     if answer.title is not None:
         changes["title"] = answer.title
     if answer.limits is not None:
-        changes["limits"] = answer.limits
+        changes |= {"limits": answer.limits, "viewers": answer.limits.viewers}
     return key.model_copy(update=changes)
 
 

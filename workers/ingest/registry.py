@@ -123,6 +123,7 @@ class Registry:
                 address=who.address,
                 protocol=who.protocol,
                 encoder=who.encoder,
+                viewers=key.viewers,
                 takeovers=takeovers,
             )
             body = value.model_dump_json().encode()
@@ -159,6 +160,12 @@ class Registry:
         except ValidationError as error:
             log.error("the answer to a probe does not parse", stream=stream, error=str(error))
             return False
+
+    async def limit_viewers(self, claim: Claim, viewers: int | None) -> None:
+        """Another number of viewers than a hook said, None: the stream's own."""
+        if claim.value.viewers != viewers:
+            claim.value = claim.value.model_copy(update={"viewers": viewers})
+            await self.renew(claim)
 
     async def leave(self, claim: Claim) -> None:
         """Let whoever has the key follow, while this publisher is still served."""

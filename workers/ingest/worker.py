@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,9 +11,10 @@ from typing import Final
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from bus_schemas.messages.live import PublisherHeard, StreamControl, StreamLimits
+from bus_schemas.messages.live import PlayRightsChanged, PublisherHeard, StreamControl, StreamLimits
 from bus_schemas.streams import PUBLISHERS
-from bus_schemas.subjects import LIVE_CONTROL
+from bus_schemas.subjects import LIVE_CONTROL, LIVE_RIGHTS
+from runtime.bus import Bus
 from runtime.clock import now_ms
 from runtime.hooks import Hooks
 from runtime.lifecycle import Context
@@ -29,6 +31,7 @@ from workers.ingest.tls import HANDSHAKE_S, Certificate
 
 log = get_logger("ingest")
 
+VIEWER_SERIES: Final = ("matinee_stream_viewers",)
 SERIES: Final = ("matinee_stream_bitrate_bps", "matinee_stream_fps", "matinee_stream_gaps")
 SHOW_S: Final = 1.0
 RECONNECT_S: Final = 3.0
@@ -70,6 +73,9 @@ async def make_app(context: Context) -> AsyncIterator[None]:
             await message.respond(heard.model_dump_json().encode())
         elif publisher is not None and order.action == "limit":
             publisher.limit(order.limits or StreamLimits())
+            if publisher.publication is not None:
+                # The newest word on limits counts, a hook's or that of who runs the stream.
+                await registry.limit_viewers(publisher.publication.claim, None)
         elif publisher is not None and order.action == "kick":
             log.info("kicked", stream=order.stream, reason=order.reason)
             publisher.kick(order.reason)
@@ -89,9 +95,11 @@ async def make_app(context: Context) -> AsyncIterator[None]:
             await publication.check_claim()
 
     series = StreamSeries(context.metrics, context.settings.metrics.streams, SERIES)
-    context.tasks.spawn("stream-series", _show_series(connections, series))
+    viewers = StreamSeries(context.metrics, context.settings.metrics.streams, VIEWER_SERIES)
+    context.tasks.spawn("stream-series", _show_series(connections, series, viewers))
     await bus.nc.subscribe(LIVE_CONTROL.pattern, cb=on_control)
     await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)
+    await _follow_rights(bus, connections)
     bus.on_reconnect.append(on_reconnect)
     servers = await _listen(context, connections)
     try:
@@ -129,8 +137,23 @@ async def _listen(context: Context, connections: Connections) -> list[asyncio.Se
     return servers
 
 
-async def _show_series(connections: Connections, series: StreamSeries) -> None:
-    """Bring the series of the streams published here up to date, for ever."""
+async def _follow_rights(bus: Bus, connections: Connections) -> None:
+    """Let players ask again when who may play has changed."""
+
+    async def on_rights(message: Msg) -> None:
+        try:
+            changed = PlayRightsChanged.model_validate_json(message.data)
+        except ValidationError as error:
+            log.warning("a change of rights does not parse", error=str(error))
+            return
+        for link in list(connections.open):
+            link.player.rights_changed(changed)
+
+    await bus.nc.subscribe(LIVE_RIGHTS.pattern, cb=on_rights)
+
+
+async def _show_series(connections: Connections, series: StreamSeries, viewers: StreamSeries) -> None:
+    """Bring the series of the streams published and played here up to date, for ever."""
     while True:
         rows = {}
         for publisher in connections.publishers():
@@ -144,4 +167,6 @@ async def _show_series(connections: Connections, series: StreamSeries) -> None:
                     float(measured.gaps),
                 )
         series.show(rows)
+        playing = Counter(link.player.stream for link in connections.open if link.player.playing)
+        viewers.show({stream: (float(count),) for stream, count in playing.items()})
         await asyncio.sleep(SHOW_S)
