@@ -170,6 +170,10 @@ class Playlist:
             found.append(Played(row["item"], row["title"], kind, row["at"], row["revision"], by))
         return found
 
+    async def has_played(self, db: Queryable, room: str) -> bool:
+        """Whether the room ever came to an item."""
+        return bool(await db.fetchval(self._sql["has_played"], room))
+
     async def remove(self, connection: Connection, room: str, item: str) -> bool:
         """Delete one; False if there is none."""
         return bool(await connection.fetchval(self._sql["remove"], room, item))

@@ -92,3 +92,6 @@ SELECT item, title, kind, at, revision, by_id, by_username FROM plays
 WHERE room = $1 AND (at, revision) < ($2, $3)
 ORDER BY at DESC, revision DESC
 LIMIT $4
+
+-- name: has_played
+SELECT EXISTS (SELECT FROM plays WHERE room = $1)

@@ -13,11 +13,12 @@ from typing import Final
 from pydantic_core import to_json
 
 from bus_schemas.limits import JOINED_ITEMS_MAX, JOINED_MEMBERS_MAX, JOINED_MESSAGES_MAX
-from bus_schemas.messages.room import PresentMember
+from bus_schemas.messages.room import PlaybackAction, PlaybackRequested, PresentMember
 from bus_schemas.messages.shapes import ChatMessage, Item, Member, PlaybackState, StreamStatus, SyncReport
 from bus_schemas.permissions import MemberState, Permission
 from bus_schemas.socket_frames import JoinedHead, JoinedRoom, RoomPlaylist, RoomStream
 from bus_schemas.streams import PUBLISHERS
+from bus_schemas.subjects import ROOM_COMMAND
 from bus_schemas.viewers import Protocol
 from gateway.commands import Commands
 from gateway.db.messages import Messages
@@ -30,6 +31,8 @@ from gateway.ws.events import Marks
 from gateway.ws.frames import frame
 from gateway.ws.presence import PresenceBoard
 from runtime import direct
+from runtime.emit import emit
+from runtime.ids import new_id
 
 SEEN: Final = Permission.VIEW_PLAYLIST | Permission.VIEW_MEMBER_LIST | Permission.VIEW_CHAT_HISTORY
 """The rights that decide what of a room somebody is shown."""
@@ -147,6 +150,8 @@ class Snapshots:
                 there = {member.user.id for member in found}
                 found += [member for member in page if member.user.id not in there]
         state = await self._commands.state(room)
+        if not state.revision:
+            await self._find_again(room)
         return Snapshot(
             seq=seq,
             marks=Marks(
@@ -165,6 +170,12 @@ class Snapshots:
             watching=await self._sessions.counts_of([row.id for row in streams]),
             viewers=roster.count(),
         )
+
+    async def _find_again(self, room: str) -> None:
+        """A room that played once and has no state: the bus has lost it. Sync begins it again, and everybody hears."""
+        if await self._services.playlist.has_played(self._services.pool, room):
+            request = PlaybackRequested(id=new_id(), room=room, action=PlaybackAction.RECONCILE)
+            await emit(self._services.ctx.bus, ROOM_COMMAND, request, msg_id=request.id, room=room)
 
     async def _live(self, streams: list[StreamRow]) -> frozenset[str]:
         """Which of these somebody publishes now."""

@@ -690,3 +690,44 @@ async def test_an_item_of_unknown_length_plays_until_somebody_tells_it() -> None
     assert answer.state
     assert answer.state.position == 7_200.0
     assert (sync.state.item, sync.state.playing) == ("b", True)
+
+
+@pytest.mark.parametrize("action", [PlaybackAction.RECONCILE, PlaybackAction.PLAY])
+async def test_a_room_whose_state_was_lost_begins_again_at_its_last_item(action: PlaybackAction) -> None:
+    """At rest until somebody plays it, and with a revision above all that it ever had."""
+    sync = Sync(A, B)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="b")
+        for _ in range(5):
+            await sync.ask(PlaybackAction.RATE, rate=2)
+        lost = sync.state
+        sync.rooms.held.clear()
+        sync.now += 60_000
+
+        await sync.ask(action)
+
+    assert (sync.state.item, sync.state.position, sync.state.rate) == ("b", 0, 1)
+    assert sync.state.playing is (action is PlaybackAction.PLAY)
+    assert sync.revision > lost.revision
+
+
+async def test_a_room_whose_last_item_is_gone_too_begins_with_none() -> None:
+    """It is not held up by what is no more."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.SELECT, item="a")
+        sync.rooms.held.clear()
+        sync.playlists.items.clear()
+
+        await sync.ask(PlaybackAction.RECONCILE)
+
+    assert (sync.state.item, sync.state.playing) == (None, False)
+
+
+async def test_a_room_that_never_played_has_nothing_to_begin_again() -> None:
+    """Looking at it makes no state."""
+    sync = Sync(A)
+    async with in_memory(sync.broker):
+        await sync.ask(PlaybackAction.RECONCILE)
+
+    assert sync.rooms.held == {}

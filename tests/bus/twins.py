@@ -136,6 +136,9 @@ class MemoryPlaylists:
         assert change.state.item is not None
         self.plays[change.state.revision] = change.state.item
 
+    async def last_play(self, room: str) -> tuple[str, int] | None:
+        return (self.plays[max(self.plays)], max(self.plays)) if self.plays else None
+
 
 class MemoryPresences:
     """`Presences` of one room, one gateway."""

@@ -98,6 +98,9 @@ class Commands:
             return
         for _ in range(ATTEMPTS):
             held = await self._rooms.read(request.room)
+            found_again = held.change is None and await self._find_again(request.room)
+            if found_again:
+                held = replace(held, change=found_again)
             before = held.change
             if before is not None and request.id in before.commands:
                 await self._accepted(request, before.state, "redelivered")
@@ -106,6 +109,8 @@ class Commands:
                 await self._settle(request, before)
                 return
             outcome = await self._next(request, held)
+            if found_again and isinstance(outcome, Refusal) and request.action is PlaybackAction.RECONCILE:
+                outcome = found_again
             if isinstance(outcome, Refusal):
                 await self._refused(request, outcome, held)
                 return
@@ -122,6 +127,26 @@ class Commands:
                 return
             self._metrics.counter("matinee_sync_contended_total").inc()
         raise Contended(f"room {request.room} changed under {ATTEMPTS} attempts")
+
+    async def _find_again(self, room: str) -> PlaybackChanged | None:
+        """Where a room begins whose state the bus has lost: at the item it came to last, at rest.
+
+        None for a room that never played. Its revision is the time in seconds: more than a room has had changes, so
+        that whoever still holds the state that was lost takes this one for the newer.
+        """
+        last = await self._playlists.last_play(room)
+        if last is None:
+            return None
+        item, revision = last
+        now_ms = self._now_ms()
+        entry = await self._playlists.entry(room, item)
+        playback = Playback(revision=max(revision + 1, now_ms // 1000), at=now_ms)
+        if entry is not None and not entry.folder:
+            playback = replace(
+                playback, item=entry.id, live=entry.live, duration=None if entry.live else entry.duration
+            )
+        log.warning("state of a room begins again", room=room, item=playback.item)
+        return PlaybackChanged(room=room, at=now_ms, state=playback.state(), duration=playback.duration)
 
     async def _next(self, request: PlaybackRequested, held: Held) -> PlaybackChanged | Refusal:
         before = held.change

@@ -22,3 +22,6 @@ ON CONFLICT DO NOTHING;
 DELETE FROM plays WHERE room = $1 AND (at, revision) < (
     SELECT at, revision FROM plays WHERE room = $1 ORDER BY at DESC, revision DESC OFFSET $2 - 1 LIMIT 1
 );
+
+-- name: last_play
+SELECT item, revision FROM plays WHERE room = $1 ORDER BY at DESC, revision DESC LIMIT 1;

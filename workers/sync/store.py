@@ -75,6 +75,9 @@ class Playlists(Protocol):
     async def note_play(self, change: PlaybackChanged) -> None:
         """The room came to this item: keep it in the room's history, once."""
 
+    async def last_play(self, room: str) -> tuple[str, int] | None:
+        """The item the room came to last, whether it is still there or not, and at which revision."""
+
 
 class Presences(Protocol):
     """Who is in a room and how he does, as the gateways write it."""
@@ -156,6 +159,11 @@ class PostgresPlaylists:
             self._sql["note_play"], change.room, state.item, change.at, state.revision, by and by.id, name
         )
         await self._pool.execute(self._sql["forget_plays"], change.room, PLAYS_KEPT)
+
+    async def last_play(self, room: str) -> tuple[str, int] | None:
+        """From the history; None for a room that never played."""
+        row = await self._pool.fetchrow(self._sql["last_play"], room)
+        return (row["item"], row["revision"]) if row else None
 
 
 def _entry(id_: str, parent: str | None, position: int, duration: float | None, kind: str) -> Entry:
