@@ -28,7 +28,7 @@ async def serve_multivariant(request: web.Request) -> web.Response:
         session = await live.sessions.begin(row, Protocol.HLS, request)
         session.expect(rendition.index.target_duration)
         inside[PARAM] = session.id
-    text = render_multivariant([(rendition.name, rendition.newest_init, rendition.index)], inside)
+    text = render_multivariant([rendition.variant()], inside)
     return give_playlist(request, Playlist.of(text))
 
 

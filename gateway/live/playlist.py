@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -36,17 +37,28 @@ def init_uri(init: InitHeader) -> str:
     return f"init-{init.init}-{init.name}.mp4"
 
 
-def render_multivariant(
-    renditions: list[tuple[str, InitHeader, SegmentIndex]], query: Mapping[str, str | None]
-) -> str:
-    """The multivariant playlist of (rendition, its newest init, its segments); `query` for its addresses."""
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One rendition as a multivariant playlist names it."""
+
+    name: str
+    init: InitHeader
+    """The newest."""
+    index: SegmentIndex
+    frame_rate: float = 0.0
+    """0: nothing says."""
+
+
+def render_multivariant(variants: list[Variant], query: Mapping[str, str | None]) -> str:
+    """The multivariant playlist of these; `query` for the addresses in it."""
     said = "&".join(f"{name}={value}" for name, value in query.items() if value)
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}"]
-    if all(index.independent for _, _, index in renditions):
+    if all(one.index.independent for one in variants):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-    for name, init, index in renditions:
+    for one in variants:
         # What a publisher announces is believed only before a segment could be measured.
-        peak, average = index.bit_rates()
+        init = one.init
+        peak, average = one.index.bit_rates()
         announced = init.bandwidth or 1
         attributes = [
             f"BANDWIDTH={peak or announced}",
@@ -55,10 +67,12 @@ def render_multivariant(
         ]
         if init.width:
             attributes.append(f"RESOLUTION={init.width}x{init.height}")
-        if init.frame_rate:
-            attributes.append(f"FRAME-RATE={init.frame_rate:.3f}")
+        if one.frame_rate:
+            attributes.append(f"FRAME-RATE={one.frame_rate:.3f}")
+        if init.colour:
+            attributes.append(f"VIDEO-RANGE={init.video_range}")
         lines.append("#EXT-X-STREAM-INF:" + ",".join(attributes))
-        lines.append(f"{name}/index.m3u8" + (f"?{said}" if said else ""))
+        lines.append(f"{one.name}/index.m3u8" + (f"?{said}" if said else ""))
     return "\n".join(lines) + "\n"
 
 

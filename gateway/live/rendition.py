@@ -19,9 +19,10 @@ from bus_schemas.parts import (
 )
 from bus_schemas.streams import LIVE_HEADERS, PARTS
 from bus_schemas.subjects import HLS_INIT, HLS_PART
+from gateway.live.frame_rate import FrameRate
 from gateway.live.liveness import is_live, offline
 from gateway.live.media_answer import Playlist
-from gateway.live.playlist import render_media
+from gateway.live.playlist import Variant, render_media
 from gateway.live.segments import Segment, SegmentIndex
 from runtime import direct
 from runtime.bus import Bus
@@ -68,6 +69,7 @@ class Rendition:
         """When it was wanted last, seconds of the loop's clock."""
         self.listeners: list[Listener] = []
         self._init_bodies: dict[int, bytes] = {}
+        self._frame_rate = FrameRate()
         self._bus = bus
         self._loop = loop
         self._loading = True
@@ -93,6 +95,11 @@ class Rendition:
         """Number and bytes of that init segment."""
         number = self.index.segments[-1].init
         return number, self._init_bodies[number]
+
+    def variant(self) -> Variant:
+        """What a multivariant playlist says of it now."""
+        init, body = self.newest_init, self.current_init[1]
+        return Variant(self.name, init, self.index, self._frame_rate.of(self.index, init, body))
 
     async def wait_ready(self, *, live: bool) -> None:
         """Return once there is a playlist, with `live` one that has not ended.

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from bus_schemas.parts import PART_TARGET_US
-from gateway.live.playlist import render_media, render_multivariant
+from gateway.live.playlist import Variant, render_media, render_multivariant
 from gateway.live.segments import SegmentIndex
 from tests.unit.gateway.live_sources import EPOCH, init_header, name_of, part_header
 from tests.unit.gateway.test_live_segments import fill
@@ -127,7 +127,7 @@ def test_a_long_group_of_pictures_is_not_called_independent() -> None:
     lines = lines_of(index)
 
     assert "#EXT-X-INDEPENDENT-SEGMENTS" not in lines
-    text = render_multivariant([("source", INITS[0], index)], {})
+    text = render_multivariant([Variant("source", INITS[0], index)], {})
     assert "#EXT-X-INDEPENDENT-SEGMENTS" not in text
 
 
@@ -184,12 +184,13 @@ def test_the_multivariant_playlist_describes_the_source() -> None:
     """Codecs, resolution, frame rate; and bandwidth as measured, whatever was announced."""
     index = SegmentIndex()
     index.add(part_header(0, 0, last=True, duration_us=2_000_000), 250_000, 1, b"x")
+    init = init_header(bandwidth=9_000_000, colour=(9, 16, 9, 0), video_record=b"\x01")
 
-    text = render_multivariant([("source", init_header(bandwidth=9_000_000), index)], {})
+    text = render_multivariant([Variant("source", init, index, 30.0)], {})
 
     assert (
         '#EXT-X-STREAM-INF:BANDWIDTH=1000000,AVERAGE-BANDWIDTH=1000000,CODECS="avc1.64001f,mp4a.40.2",'
-        "RESOLUTION=1280x720,FRAME-RATE=30.000\nsource/index.m3u8\n"
+        "RESOLUTION=1280x720,FRAME-RATE=30.000,VIDEO-RANGE=PQ\nsource/index.m3u8\n"
     ) in text
 
 
@@ -199,7 +200,7 @@ def test_a_sound_only_stream_has_no_resolution() -> None:
     fill(index, segments=1)
     init = init_header(width=0, height=0, frame_rate=0.0, codecs="mp4a.40.2")
 
-    text = render_multivariant([("source", init, index)], {})
+    text = render_multivariant([Variant("source", init, index)], {})
 
     assert "RESOLUTION" not in text
     assert "FRAME-RATE" not in text
@@ -211,7 +212,7 @@ def test_the_token_of_a_session_stands_in_the_addresses_of_playlists_only() -> N
     fill(index, segments=1, open_parts=1)
 
     query = {"token": "abc", "session": "1a", "more": None}
-    text = render_multivariant([("source", INITS[0], index)], query)
+    text = render_multivariant([Variant("source", INITS[0], index)], query)
 
     assert "source/index.m3u8?token=abc&session=1a\n" in text
     assert "token" not in render_media(index, INITS)
