@@ -13,8 +13,8 @@ from ops.embedded.postgres import PostgresServer
 from ops.embedded.server import EmbeddedServer
 from ops.embedded.stack import Stack, embedded_stack
 
-READY_WITHIN = 20.0
-STOPPED_WITHIN = 10.0
+READY_WITHIN = 60.0
+STOPPED_WITHIN = 30.0
 
 _numbers = itertools.count(1)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
-READY_WITHIN = 60.0
-STOPPED_WITHIN = 30.0
+READY_WITHIN = 120.0
+STOPPED_WITHIN = 60.0
 
 
 @dataclass(slots=True)

@@ -21,8 +21,9 @@ from runtime.emit import emit
 from runtime.metrics import Metrics
 
 PROJECT = Path(__file__).resolve().parent.parent
-READY_WITHIN = 20.0
-REPLY_WITHIN = 8.0
+READY_WITHIN = 60.0
+STOPPED_WITHIN = 30.0
+REPLY_WITHIN = 20.0
 
 
 class Worker:
@@ -55,7 +56,7 @@ class Worker:
         """Ask it to drain and go; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(STOPPED_WITHIN)
 
 
 class Workers:

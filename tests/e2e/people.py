@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.stack import PROJECT, MatineeStack
 
-ANSWER_WITHIN = 10.0
+ANSWER_WITHIN = 30.0
 
 
 @dataclass
@@ -64,7 +64,7 @@ def encoder(url: str, seconds: float = 120) -> Iterator[subprocess.Popen[bytes]]
         process.wait()
 
 
-async def until_live(someone: Person, stream: str, within: float = 15.0) -> None:
+async def until_live(someone: Person, stream: str, within: float = 40.0) -> None:
     """Wait until the stream's playlist has parts."""
     deadline = asyncio.get_running_loop().time() + within
     url = f"{someone.base}/live/{stream}/source/index.m3u8"

@@ -23,7 +23,7 @@ from tests.stack import MatineeStack, start_matinee
 pytestmark = pytest.mark.e2e
 
 LOOP = make_loop(500)
-BACK_WITHIN = 15.0
+BACK_WITHIN = 40.0
 
 
 @pytest.fixture(scope="module")

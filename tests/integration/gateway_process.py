@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import jsonschema
 from yarl import URL
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
+STOPPED_WITHIN = 30.0
 
 
 class GatewayProcess:
@@ -64,11 +65,45 @@ class GatewayProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(STOPPED_WITHIN)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise
+
+
+StartGateways = Callable[..., list[GatewayProcess]]
+"""`start(count=1, **settings)`: see `Gateways.start`."""
+
+
+class Gateways:
+    """Starts gateways on one set of servers, and ends those it started."""
+
+    def __init__(self, directory: Path, *, nats: str, postgres: str, redis: str) -> None:
+        self._directory = directory
+        self._servers = {"nats": nats, "postgres": postgres, "redis": redis}
+        self.started: list[GatewayProcess] = []
+
+    def start(self, count: int = 1, **settings: str) -> list[GatewayProcess]:
+        """So many more, ready; settings without their prefix: `LIMITS__ENABLED="false"`."""
+        number = len(self.started)
+        fresh = [
+            GatewayProcess(self._directory / f"{number + n}.log", **self._servers, **settings)
+            for n in range(count)
+        ]
+        self.started += fresh
+        for gateway in fresh:
+            gateway.wait_ready()
+        return fresh
+
+    def stop(self) -> None:
+        """Stop what still runs, all at once."""
+        for gateway in self.started:
+            if gateway.process.poll() is None:
+                gateway.process.send_signal(signal.SIGTERM)
+        with ExitStack() as ending:
+            for gateway in self.started:
+                ending.callback(gateway.stop)
 
 
 @dataclass(slots=True)
@@ -189,7 +224,7 @@ class Person:
 @asynccontextmanager
 async def visiting(http: str) -> AsyncIterator[Person]:
     """Somebody who is not signed in, at this gateway."""
-    timeout = aiohttp.ClientTimeout(total=20)
+    timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         person = Person(session, http)
         person.contract = Contract((await person.get("openapi.json")).json)

@@ -13,7 +13,7 @@ import aiohttp
 from tests.integration.gateway_process import Person
 
 Frame = dict[str, Any]
-WITHIN = 6.0
+WITHIN = 20.0
 NOT_EVENTS = frozenset({"joined", "resumed"})
 
 
@@ -61,7 +61,7 @@ class Socket:
             within,
         )
 
-    async def answer(self, frame_id: Any, within: float = 10.0) -> Frame:
+    async def answer(self, frame_id: Any, within: float = WITHIN) -> Frame:
         """What answers the frame with this id, whatever comes before it."""
         for frame in self.frames:
             if frame.get("id") == frame_id:

@@ -5,16 +5,14 @@ import base64
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import asyncpg
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from runtime.postgres import migrate
-from tests.embedded import RunningServer
-from tests.integration.gateway_process import GatewayProcess, Person, visiting
+from tests.integration.gateway_process import GatewayProcess, Person, StartGateways, visiting
 
 pytestmark = pytest.mark.connected
 
@@ -22,29 +20,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    redis_server: RunningServer,
-) -> Iterator[list[GatewayProcess]]:
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """Two gateways, limits off, shared by the tests of this module."""
-    asyncio.run(migrate(module_postgres_dsn))
-    directory = tmp_path_factory.mktemp("gateways")
-    running = [
-        GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url,
-            LIMITS__ENABLED="false", AUTH__ACCESS_TOKEN_S="40",
-        )
-        for n in range(2)
-    ]  # fmt: skip
-    try:
-        for gateway in running:
-            gateway.wait_ready()
-        yield running
-    finally:
-        for gateway in running:
-            gateway.stop()
+    return start_gateways(2, LIMITS__ENABLED="false", AUTH__ACCESS_TOKEN_S="40")
 
 
 @pytest.fixture

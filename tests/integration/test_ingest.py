@@ -27,6 +27,9 @@ from runtime.emit import emit
 from runtime.kv import Bucket
 from tests.embedded import RunningServer, fresh_name
 from tests.integration.ingest_worker import (
+    HANDSHAKE_S,
+    IDLE_S,
+    PROMPT_S,
     Ingest,
     RawPublisher,
     push_by_libavformat,
@@ -165,7 +168,7 @@ async def test_a_wrong_key_is_refused_in_words(ingest: Ingest) -> None:
 
     assert b"NetStream.Publish.Denied" in publisher.answers
     assert b"unknown stream key" in publisher.answers
-    assert took < 1.0
+    assert took < PROMPT_S
     assert ingest.counted("matinee_ingest_refused_total", reason="wrong_key") == 1
     await publisher.close()
     assert await push_by_libavformat(ingest.url("neither-this"), 0.5) != 0
@@ -196,7 +199,7 @@ async def test_bad_input_closes_its_own_connection_only(ingest: Ingest, sent: by
     good.send_frame(key_frame(), 0)
     await until(lambda: ingest.of(stream))
 
-    assert took < 2.0
+    assert took < HANDSHAKE_S + PROMPT_S
     assert ingest.counted("matinee_ingest_closed_total", reason=reason) == 1
     await bad.close()
     await good.close()
@@ -214,7 +217,7 @@ async def test_a_message_of_12_mb_within_a_publish_is_refused_in_words(ingest: I
     )
     took = await publisher.read_to_end()
 
-    assert took < 1.0
+    assert took < PROMPT_S
     assert b"a message of 12582912 bytes, at most 8388608" in publisher.answers
     assert ingest.counted("matinee_ingest_closed_total", reason="protocol") == 1
     await publisher.close()
@@ -238,7 +241,7 @@ async def test_a_second_publisher_with_the_same_key_takes_over(ingest: Ingest) -
     await until(lambda: len(ingest.of(stream)) == 2)
 
     (first, _), (second, tags) = ingest.of(stream)
-    assert took < 1.0
+    assert took < PROMPT_S
     assert b"NetStream.Publish.BadName" in old.answers
     assert second.epoch > first.epoch
     assert second.sequence == 0
@@ -328,7 +331,7 @@ async def test_a_worker_that_stops_leaves_its_streams_to_another(ingest: Ingest,
     await until(lambda: len(ingest.of(stream)) == 2)
 
     (first, _), (second, _) = ingest.of(stream)
-    assert took < 1.0
+    assert took < PROMPT_S
     assert claim is None
     assert second.flags == TagFlags.KEY | TagFlags.HEADER
     assert second.epoch > first.epoch
@@ -352,7 +355,7 @@ async def test_a_kick_ends_the_stream(ingest: Ingest) -> None:
     await until(lambda: ingest.of(stream)[-1][0].flags & TagFlags.END)
     await asyncio.sleep(0.1)
 
-    assert took < 1.0
+    assert took < PROMPT_S
     assert b"enough" in publisher.answers
     stopped = (await ingest.events(stream))[-1]
     assert isinstance(stopped, StreamStopped)
@@ -402,7 +405,7 @@ async def test_a_key_limits_the_bitrate(ingest: Ingest) -> None:
 
 
 async def test_a_silent_publisher_is_closed(ingest: Ingest) -> None:
-    """Two seconds of silence, by this test's setting: closed as idle."""
+    """Some seconds of silence, by this test's setting: closed as idle."""
     stream = fresh_name("s")
     await ingest.add_key(stream, stream)
     publisher = await RawPublisher.to(ingest.port)
@@ -410,7 +413,7 @@ async def test_a_silent_publisher_is_closed(ingest: Ingest) -> None:
 
     took = await publisher.read_to_end()
 
-    assert 1.5 < took < 3.5
+    assert IDLE_S - 0.5 < took < IDLE_S + PROMPT_S
     assert ingest.counted("matinee_ingest_closed_total", reason="idle") == 1
     await publisher.close()
 

@@ -4,47 +4,27 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from bus_schemas.tags import TagFlags
 from media import flv
-from runtime.postgres import migrate
-from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_process import GatewayProcess, StartGateways
 from tests.integration.live_encoder import Encoder
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 from tests.unit.gateway.live_sources import AVC_HEADER, HEADERS, METADATA
 
 pytestmark = pytest.mark.connected
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    module_redis_url: str,
-) -> Iterator[list[GatewayProcess]]:
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """One gateway that lets an address open few streams, and lets go of a stream soon."""
-    asyncio.run(migrate(module_postgres_dsn))
-    running = GatewayProcess(
-        tmp_path_factory.mktemp("gateways") / "0.log", nats=nats_url, postgres=module_postgres_dsn,
-        redis=module_redis_url, LIMITS__VIEWERS_PER_ADDRESS="20", LIMITS__SIGN_INS_PER_MINUTE="1000",
-        LIVE__RING_BYTES=str(4 << 20), LIVE__STALL_S="2",
+    return start_gateways(
+        LIMITS__VIEWERS_PER_ADDRESS="20", LIMITS__SIGN_INS_PER_MINUTE="1000", LIVE__RING_BYTES=str(4 << 20),
+        LIVE__STALL_S="2",
     )  # fmt: skip
-    try:
-        running.wait_ready()
-        yield [running]
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
 
 
 def tags_of(received: bytes) -> list[flv.Tag]:

@@ -4,48 +4,23 @@ import asyncio
 import gzip
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from runtime.postgres import migrate
-from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_process import GatewayProcess, StartGateways
 from tests.integration.live_encoder import Encoder, Packager
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 
 pytestmark = pytest.mark.connected
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    module_redis_url: str,
-) -> Iterator[list[GatewayProcess]]:
-    """Two gateways."""
-    asyncio.run(migrate(module_postgres_dsn))
-    directory = tmp_path_factory.mktemp("gateways")
-    running = [
-        GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url,
-            LIMITS__SIGN_INS_PER_MINUTE="1000", GATEWAY__HEADER_S="2", GATEWAY__BODY_S="2",
-        )
-        for n in range(2)
-    ]  # fmt: skip
-    try:
-        for gateway in running:
-            gateway.wait_ready()
-        yield running
-    finally:
-        for gateway in running:
-            gateway.stop()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
+    """Two gateways; who was put out of a room may come back at once."""
+    return start_gateways(
+        2, LIMITS__SIGN_INS_PER_MINUTE="1000", GATEWAY__HEADER_S="2", GATEWAY__BODY_S="2",
+        ROOMS__KICK_COOLDOWN_S="0",
+    )  # fmt: skip
 
 
 async def go_live(site: Site, *, parts: int = 25, **draft: object) -> tuple[Encoder, Packager, list[bytes]]:

@@ -1,48 +1,19 @@
 """What a gateway answers ingest workers who ask whether an RTMP player may play."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
 from bus_schemas.messages.live import PlayAnswered, PlayAsked
 from bus_schemas.subjects import LIVE_PLAY
-from runtime.postgres import migrate
-from tests.integration.gateway_process import GatewayProcess
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.gateway_process import GatewayProcess, StartGateways
+from tests.integration.live_site import Site
 
 pytestmark = pytest.mark.connected
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    module_redis_url: str,
-) -> Iterator[list[GatewayProcess]]:
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """Two gateways: one of them answers."""
-    asyncio.run(migrate(module_postgres_dsn))
-    directory = tmp_path_factory.mktemp("gateways")
-    running = [
-        GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url
-        )
-        for n in range(2)
-    ]
-    try:
-        for gateway in running:
-            gateway.wait_ready()
-        yield running
-    finally:
-        for gateway in running:
-            gateway.stop()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+    return start_gateways(2)
 
 
 async def ask(site: Site, stream: str, token: str = "") -> PlayAnswered:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from bus_schemas.tags import TagFlags
 from tests.embedded import fresh_name
-from tests.integration.ingest_worker import RawPublisher, running, until
+from tests.integration.ingest_worker import HANDSHAKE_S, RawPublisher, running, until
 from tests.unit.ingest.rtmp_client import inter_frame, key_frame
 from workers.ingest.tls import Certificate
 
@@ -74,7 +74,7 @@ async def test_a_publisher_comes_through_tls_and_plain_beside_it(nats_url: str, 
         wrong = await RawPublisher.to(port)
         wrong.writer.write(b"\x03" + bytes(2_000))
 
-        assert await wrong.read_to_end() < 2.0
+        assert await wrong.read_to_end() < HANDSHAKE_S
         await wrong.close()
 
 

@@ -1,45 +1,25 @@
 """How streams are shown to those who run them, and limits that hold while they are published: gateway and ingest."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
-from runtime.postgres import migrate
-from tests.embedded import RunningServer, fresh_name
-from tests.integration.gateway_process import GatewayProcess, Person
+from tests.embedded import fresh_name
+from tests.integration.gateway_process import GatewayProcess, Person, StartGateways
 from tests.integration.ingest_worker import Ingest, RawPublisher, running, until
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 from tests.unit.ingest.rtmp_client import audio_frame, inter_frame, key_frame
 
 pytestmark = pytest.mark.connected
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    redis_server: RunningServer,
-) -> Iterator[list[GatewayProcess]]:
-    asyncio.run(migrate(module_postgres_dsn))
-    gateway = GatewayProcess(
-        tmp_path_factory.mktemp("gateways") / "0.log", nats=nats_url, postgres=module_postgres_dsn,
-        redis=redis_server.url, LIMITS__SIGN_INS_PER_MINUTE="1000", INGEST__MAX_BITRATE_KBPS="8000",
-    )  # fmt: skip
-    try:
-        gateway.wait_ready()
-        yield [gateway]
-    finally:
-        gateway.stop()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
+    """One gateway with a limit of bitrate."""
+    return start_gateways(LIMITS__SIGN_INS_PER_MINUTE="1000", INGEST__MAX_BITRATE_KBPS="8000")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Literal
 
 import aiohttp
@@ -12,11 +11,9 @@ import pytest
 
 from bus_schemas.messages.live import PlayAnswered, PlayAsked
 from bus_schemas.subjects import LIVE_PLAY
-from runtime.postgres import migrate
-from tests.embedded import RunningServer
-from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_process import GatewayProcess, StartGateways
 from tests.integration.live_encoder import Encoder, Packager
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 from tests.integration.sockets import connected
 
 pytestmark = pytest.mark.connected
@@ -26,35 +23,11 @@ HEALED_S = 16.0
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    redis_server: RunningServer,
-) -> Iterator[list[GatewayProcess]]:
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """Three, of which the last is there to be killed."""
-    asyncio.run(migrate(module_postgres_dsn))
-    directory = tmp_path_factory.mktemp("gateways")
-    running = [
-        GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url,
-            LIMITS__SIGN_INS_PER_MINUTE="1000", LIMITS__VIEWERS_PER_STREAM="50", METRICS__STREAMS="2",
-        )
-        for n in range(3)
-    ]  # fmt: skip
-    try:
-        for gateway in running:
-            gateway.wait_ready()
-        yield running
-    finally:
-        for gateway in running:
-            gateway.stop()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+    return start_gateways(
+        3, LIMITS__SIGN_INS_PER_MINUTE="1000", LIMITS__VIEWERS_PER_STREAM="50", METRICS__STREAMS="2"
+    )
 
 
 async def go_live(site: Site, **draft: object) -> str:
