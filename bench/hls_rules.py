@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.hls_playlist import MediaPlaylist, PartLine, PlaylistError, SegmentLines
+from bench.hls_times import PartTimes
 from bench.media_boxes import BoxError, Run, read_runs, read_tracks
 
 PART_FULL: Final = 0.85
@@ -24,8 +25,6 @@ PART_TARGETS: Final = 3
 MILLISECOND: Final = 0.001
 SLEW_S: Final = 0.0025
 """Program date-time against tfdt from one segment to the next: 1 ms of slew, and rounding to ms at both."""
-FRAME_S: Final = 0.042
-"""What EXTINF may miss the media by: a frame."""
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 FAULTS_MAX: Final = 100
 
@@ -51,20 +50,18 @@ class _Segment:
 
     lines: SegmentLines
     discontinuity: int
-    runs: dict[int, Run] = field(default_factory=dict)
-    """Leading run by part."""
     bodies: dict[int, bytes] = field(default_factory=dict)
 
 
 class RuleBook:
     """Judges one rendition of one running stream."""
 
-    def __init__(self, *, allow_long_frames: bool = False) -> None:
+    def __init__(self) -> None:
         self.faults: list[str] = []
         self.playlists = 0
         self.parts = 0
         self.deltas = 0
-        self._allow_long_frames = allow_long_frames
+        self.times = PartTimes(self.check)
         self._constants: dict[str, object] = {}
         self._segments: dict[int, _Segment] = {}
         self._order: deque[int] = deque()
@@ -184,11 +181,12 @@ class RuleBook:
             self.fault("CMAF", f"{line.uri} {exc}")
             return
         segment.bodies[number] = answer.body
-        if leading is None:
+        self.times.judge((msn, number), self._before(msn, number), line.duration, leading)
+        if number == 0:
+            self._judge_date(msn, segment)
+        if leading is None or not leading.samples:
+            self.check("a part that is INDEPENDENT has a key frame", not line.independent, line.uri)
             return
-        segment.runs[number] = leading
-        self.check("DURATION is the media's", abs(leading.duration - line.duration) <= 2 * MILLISECOND,
-                   f"{line.uri}: {line.duration} of {leading.duration:.4f}")  # fmt: skip
         self.check("INDEPENDENT=YES is the media's", leading.first_sync == line.independent or not line.independent,
                    line.uri)  # fmt: skip
         self.check(
@@ -196,7 +194,6 @@ class RuleBook:
             line.independent or not leading.first_sync,
             line.uri,
         )
-        self._judge_time(msn, number, leading, segment)
 
     def whole_segment(self, segment: SegmentLines, answer: Answer) -> None:
         """Judge a complete segment: its parts joined, as long as its EXTINF."""
@@ -213,10 +210,10 @@ class RuleBook:
         except BoxError as exc:
             self.fault("CMAF", f"{segment.uri} {exc}")
             return
-        track = (_leading(runs, init) or runs[0]).track
-        lasting = sum(run.duration for run in runs if run.track == track)
-        self.check("EXTINF is the media's", abs(lasting - segment.extinf) <= FRAME_S,
-                   f"{segment.uri}: {segment.extinf} of {lasting:.3f}")  # fmt: skip
+        leading = _leading(runs, init) or (runs[0] if runs else None)
+        if leading is not None:
+            its = [run for run in runs if run.track == leading.track]
+            self.times.judge_segment(segment.msn, segment.extinf, its)
 
     def refusal(self, what: str, answer: Answer, *statuses: int) -> None:
         """Judge an answer that must be one of these errors."""
@@ -315,8 +312,8 @@ class RuleBook:
         for number, part in enumerate(segment.parts):
             whole = bool(segment.uri) and number == len(segment.parts) - 1
             newest = not segment.uri and number == len(segment.parts) - 1
-            self.check("a part is at most PART-TARGET", self._allow_long_frames
-                       or part.duration <= playlist.part_target + 1e-9, f"{part.uri}: {part.duration}")  # fmt: skip
+            self.check("a part is at most PART-TARGET", part.duration <= playlist.part_target + 1e-9,
+                       f"{part.uri}: {part.duration}")  # fmt: skip
             # Of the newest part of an open segment it is not known yet whether it is the last.
             self.check("a part is at least 85 % of PART-TARGET",
                        part.independent or whole or newest or part.gap
@@ -370,24 +367,27 @@ class RuleBook:
         if hint is not None and playlist.hint != hint and not playlist.ended:
             self.check("what was hinted at came", hint in names or not names, f"{hint} → {playlist.hint}")
 
-    def _judge_time(self, msn: int, number: int, run: Run, segment: _Segment) -> None:
-        before = segment.runs.get(number - 1)
+    def _before(self, msn: int, number: int) -> tuple[int, int] | None:
+        """The part that this one goes on behind; None where that is not known, or a discontinuity between."""
+        if number:
+            return msn, number - 1
+        previous, segment = self._segments.get(msn - 1), self._segments[msn]
+        if previous is None or not previous.lines.uri or segment.lines.discontinuity:
+            return None
+        return msn - 1, len(previous.lines.parts) - 1
+
+    def _judge_date(self, msn: int, segment: _Segment) -> None:
+        """Program date-time against the media's time, from one segment to the next."""
         previous = self._segments.get(msn - 1)
-        broken = segment.lines.discontinuity and number == 0
-        if number == 0 and previous is not None and previous.lines.uri and not broken:
-            before = previous.runs.get(len(previous.lines.parts) - 1)
-        if before is not None and not broken:
-            gap = run.start - (before.start + before.duration)
-            self.check("tfdt goes on where the part before ended", abs(gap) < (2 * MILLISECOND if number else FRAME_S),
-                       f"{msn}.{number}: {gap:+.4f} s")  # fmt: skip
-        first = segment.runs.get(0)
-        if number == 0 and first is not None and segment.lines.pdt is not None:
-            if previous is None or previous.lines.pdt is None or broken or 0 not in previous.runs:
-                return
-            moved = (segment.lines.pdt - first.start) - (previous.lines.pdt - previous.runs[0].start)
-            self.check(
-                "PROGRAM-DATE-TIME agrees with tfdt", abs(moved) <= SLEW_S, f"segment {msn}: {moved:+.4f} s"
-            )
+        begins = self.times.begins
+        if previous is None or segment.lines.discontinuity or msn not in begins or msn - 1 not in begins:
+            return
+        if previous.lines.pdt is None or segment.lines.pdt is None:
+            return
+        moved = (segment.lines.pdt - begins[msn]) - (previous.lines.pdt - begins[msn - 1])
+        self.check(
+            "PROGRAM-DATE-TIME agrees with tfdt", abs(moved) <= SLEW_S, f"segment {msn}: {moved:+.4f} s"
+        )
 
 
 def _leading(runs: list[Run], init: bytes) -> Run | None:

@@ -42,6 +42,8 @@ class Run:
     duration: float
     first_sync: bool
     samples: int
+    last: float
+    """When the last sample begins."""
 
 
 def boxes(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -109,14 +111,21 @@ def _read_run(traf: bytes, tracks: dict[int, Track], defaults: dict[int, tuple[i
         raise BoxError(f"track {track} is not in the init segment")
     tfdt = next(_inside(traf, "tfdt"))
     (start,) = struct.unpack_from("!Q" if tfdt[0] else "!I", tfdt, 4)
-    total = samples = 0
+    total = samples = last = 0
     first_flags: int | None = None
     for trun in _inside(traf, "trun"):
-        count, run_duration, run_first = _read_samples(trun, duration, flags)
-        total, samples = total + run_duration, samples + count
+        count, run_duration, run_first, run_last = _read_samples(trun, duration, flags)
+        total, samples, last = total + run_duration, samples + count, total + run_last
         first_flags = run_first if first_flags is None else first_flags
     scale = tracks[track].timescale
-    return Run(track, start / scale, total / scale, not (first_flags or 0) & _NOT_SYNC, samples)
+    return Run(
+        track,
+        start / scale,
+        total / scale,
+        not (first_flags or 0) & _NOT_SYNC,
+        samples,
+        (start + last) / scale,
+    )
 
 
 def _read_header(tfhd: bytes, defaults: dict[int, tuple[int, int]]) -> tuple[int, int, int]:
@@ -133,8 +142,8 @@ def _read_header(tfhd: bytes, defaults: dict[int, tuple[int, int]]) -> tuple[int
     return track, duration, flags
 
 
-def _read_samples(trun: bytes, duration: int, flags: int) -> tuple[int, int, int]:
-    """Number of samples, their duration, the flags of the first."""
+def _read_samples(trun: bytes, duration: int, flags: int) -> tuple[int, int, int, int]:
+    """Number of samples, their duration, the flags of the first, when the last one begins."""
     bits = int.from_bytes(trun[1:4], "big")
     (count,) = struct.unpack_from("!I", trun, 4)
     at = 8 + 4 * bool(bits & _RUN_OFFSET)
@@ -142,8 +151,9 @@ def _read_samples(trun: bytes, duration: int, flags: int) -> tuple[int, int, int
     if bits & _RUN_FIRST_FLAGS:
         (first,) = struct.unpack_from("!I", trun, at)
         at += 4
-    total = 0
+    total = last = 0
     for number in range(count):
+        last = total
         if bits & _RUN_DURATION:
             total += struct.unpack_from("!I", trun, at)[0]
             at += 4
@@ -155,4 +165,4 @@ def _read_samples(trun: bytes, duration: int, flags: int) -> tuple[int, int, int
                 (first,) = struct.unpack_from("!I", trun, at)
             at += 4
         at += 4 * bool(bits & _RUN_COMPOSITION)
-    return count, total, first
+    return count, total, first, last

@@ -159,7 +159,7 @@ class Muxer:
         # Decode times of a segment may need to move back together, so that no frame is shown before it is decoded.
         late = 0
         for run in runs:
-            late = max(late, *(-composition for composition in run.compositions))
+            late = max((late, *(-composition for composition in run.compositions)))
         found: list[_Pes] = []
         for run in runs:
             stream = self._streams.get(run.track)

@@ -149,6 +149,8 @@ def _read(found: dict[str, TrackSegment], segment: Segment, tracks: tuple[Track,
         if body is None:
             return
         for run in read_fragment(body, tracks):
+            if not run.data:
+                continue  # its picture began in a part before
             track = by_id[run.track]
             one = found.get(_kind(track))
             if one is None:
