@@ -147,12 +147,19 @@ async def edit_item(
 async def learn_duration(
     services: Services, connection: Connection, member: Membership, item_id: str, duration: float
 ) -> Item:
-    """The first length a player found of a file that had none; a known one stays, whoever says otherwise."""
+    """The first length a player found of a file that had none; a known one stays, whoever says otherwise.
+
+    A length decides when the room goes on to the next item: it is taken from those who could send it on anyway, and
+    of one's own item. Raises `Refused`: not_found, forbidden.
+    """
     room = member.room.id
     await services.rooms.lock(connection, room)
     item = await services.playlist.by_id(connection, room, item_id)
     if item is None:
         raise Refused(ErrorCode.NOT_FOUND, "There is no such item.")
+    own = item.added_by.id == member.user.id and Permission.EDIT_MOVIE_SELF in member.permissions
+    if not own and Permission.EDIT_MOVIE_ANY not in member.permissions:
+        require(member, Permission.PLAY_CONTROL)
     if item.kind is not ItemKind.URL or item.duration is not None:
         return item
     item = item.model_copy(update={"duration": duration})

@@ -9,6 +9,7 @@ from typing import Any
 import nats
 import pytest
 
+from bus_schemas.permissions import Permission
 from runtime.postgres import migrate
 from tests.embedded import RunningServer
 from tests.integration.gateway_process import Answer, GatewayProcess, Person, visiting
@@ -286,7 +287,7 @@ async def test_of_ten_who_edit_one_version_one_wins(host: Person) -> None:
 
 
 async def test_a_length_is_learned_once(host: Person) -> None:
-    """By whoever may add; a known one stays, and so does that of an item that has none."""
+    """From those who may send the room on anyway, and of one's own item; a known one stays."""
     room = await host.make_room(preset="host_only")
     member = await host.somebody_else().register(f"m-{next(_numbers)}")
     await member.post(f"rooms/{room}/join")
@@ -295,22 +296,31 @@ async def test_a_length_is_learned_once(host: Person) -> None:
     mine = List(host, room)
     film, folder = await mine.add("film"), await mine.folder("folder")
 
+    own = (await member.post(mine.path, {"kind": "url", "url": "http://media.example/own.mp4"})).json["id"]
+
     unsaid = await guest.post(f"{mine.path}/{film}/duration", {"duration": 90})
+    lied = await member.post(f"{mine.path}/{film}/duration", {"duration": 0.5})
+    of_own = await member.post(f"{mine.path}/{own}/duration", {"duration": 42})
     absurd = [
-        await member.post(f"{mine.path}/{film}/duration", {"duration": bad})
+        await host.post(f"{mine.path}/{film}/duration", {"duration": bad})
         for bad in (0, -1, 1e9, "NaN", None, True, "90")
     ]
     first, *rest = [
-        await member.post(f"{mine.path}/{film}/duration", {"duration": seconds})
-        for seconds in (90.5, 2, 90.5)
+        await host.post(f"{mine.path}/{film}/duration", {"duration": seconds}) for seconds in (90.5, 2, 90.5)
     ]
 
-    assert unsaid.code == "forbidden"
+    assert (unsaid.code, lied.code) == ("forbidden", "forbidden")
+    assert of_own.json["duration"] == 42
     assert [answer.status for answer in absurd] == [422] * 7
     assert (first.status, first.json["duration"]) == (200, 90.5)
     assert [answer.json for answer in rest] == [first.json] * 2
-    assert (await member.post(f"{mine.path}/{folder}/duration", {"duration": 5})).json["duration"] is None
+    assert (await host.post(f"{mine.path}/{folder}/duration", {"duration": 5})).json["duration"] is None
     assert (await member.post(f"{mine.path}/nothing/duration", {"duration": 5})).status == 404
-    assert (await mine.page())["version"] == 3
+    assert (await mine.page())["version"] == 5
+    await host.send(
+        "PATCH", f"rooms/{room}/members/{member.user}", {"added": str(int(Permission.PLAY_CONTROL))}
+    )
+    other = await mine.add("other")
+    assert (await member.post(f"{mine.path}/{other}/duration", {"duration": 7})).json["duration"] == 7
     await host.send("PATCH", f"{mine.path}/{film}", {"duration": 100})
     assert (await mine.page())["items"][0]["duration"] == 100

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from bus_schemas.permissions import SITE_DEFAULTS, Permission, RoomRole
+from ops.accounts import make_invitation
 from tests.embedded import RunningServer
 from tests.integration.gateway_process import Answer, GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
@@ -448,9 +449,12 @@ async def test_lists_say_how_many_are_in_a_room(ann: Person, bob: Person) -> Non
 
 
 async def test_a_site_by_invitation_takes_those_who_have_one_once(
-    ann: Person, rooms: RoomStack, database: "asyncpg.Connection[asyncpg.Record]"
+    ann: Person,
+    rooms: RoomStack,
+    database: "asyncpg.Connection[asyncpg.Record]",
+    module_postgres_dsn: str,
 ) -> None:
-    """Admins make codes, each good for one account; a taken name does not burn it; without one nobody registers."""
+    """Admins and the operator make codes, each for one account; a taken name burns none; without one no account."""
     invite = rooms.gateway(AUTH__REGISTRATION="invite", GATEWAY__PUBLIC_URL="https://watch.example")
     admin = await somebody(ann)
     assert (await ann.post("invitations")).code == "forbidden"
@@ -472,6 +476,7 @@ async def test_a_site_by_invitation_takes_those_who_have_one_once(
     assert (await register(taken, code)).code == "conflict"
     answers = await asyncio.gather(*(register(f"{name}-{number}", code) for number in range(4)))
     assert sorted(answer.status for answer in answers) == [201, 403, 403, 403]
+    assert (await register(f"{name}-op", await make_invitation(module_postgres_dsn, 60))).status == 201
     await database.execute("UPDATE site_invitations SET expires_at = 1, used_at = NULL, used_by = NULL")
     assert (await register(name, code)).code == "forbidden"
     stored = await database.fetch("SELECT hash FROM site_invitations")

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -124,6 +125,16 @@ def test_the_first_root_account_is_printed_once(few: MatineeStack) -> None:
     assert (again.returncode, "is taken" in again.stderr) == (1, True)
     assert (short.returncode, "8 to 256" in short.stderr) == (1, True)
     assert (last.returncode, "last root account" in last.stderr) == (1, True)
+
+
+def test_the_operator_invites_to_the_site(few: MatineeStack) -> None:
+    """A code each time, and how long it lives is bounded."""
+    first, second = few.cli("user", "invite", "--hours", "2"), few.cli("user", "invite")
+
+    for made in (first, second):
+        assert re.fullmatch(r"The code: [A-Za-z0-9]{22}\n", made.stdout), made.stderr
+    assert first.stdout != second.stdout
+    assert few.cli("user", "invite", "--hours", "0").returncode == 2
 
 
 def test_nodes_lists_who_is_alive(few: MatineeStack) -> None:

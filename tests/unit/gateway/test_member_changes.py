@@ -1,13 +1,14 @@
 """Who may change what about whom, and which role defaults may be set."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.messages.shapes import Room, RoomSettings, User, UserRef
 from bus_schemas.permissions import EVERYTHING, SITE_DEFAULTS, MemberState, Permission, RoomRole
-from gateway.member_changes import MemberChange, check_change, check_kick
+from gateway.member_changes import MemberChange, check_change, check_kick, check_transfer
 from gateway.membership import Membership
 from gateway.role_defaults import changed_role_defaults
 
@@ -117,6 +118,70 @@ def test_role_defaults_that_stay_are_nobodys_business_and_unknown_bits_go() -> N
 
     assert changed_role_defaults(current, current, Permission(0)) == current
     assert changed_role_defaults({}, {RoomRole.GUEST: 1 << 63}, EVERYTHING) == {RoomRole.GUEST: 0}
+
+
+@pytest.mark.parametrize(
+    ("state", "bit"),
+    [
+        (MemberState.ACTIVE, Permission.KICK_MEMBER),
+        (MemberState.PENDING, Permission.APPROVE_MEMBER),
+        (MemberState.BANNED, Permission.BAN_MEMBER),
+    ],
+)
+def test_removing_wants_the_bit_of_the_state(state: MemberState, bit: Permission) -> None:
+    """Putting out, turning away, lifting a ban: each its own, and none of the others will do."""
+    target = member(RoomRole.MEMBER, name="t", state=state)
+    others = Permission.KICK_MEMBER | Permission.APPROVE_MEMBER | Permission.BAN_MEMBER
+
+    check_kick(member(RoomRole.MEMBER, name="a", added=int(bit)), target)
+    with pytest.raises(Refused):
+        check_kick(member(RoomRole.MEMBER, name="b", added=int(others & ~bit)), target)
+
+
+@pytest.mark.parametrize("state", [MemberState.ACTIVE, MemberState.BANNED])
+def test_nobody_is_made_to_wait(state: MemberState) -> None:
+    """Who is in is put out or banned; who is out asks himself."""
+    target = member(RoomRole.MEMBER, name="t", state=state)
+
+    assert (
+        refusal(member(RoomRole.CREATOR), target, MemberChange(state=MemberState.PENDING))
+        is ErrorCode.INVALID
+    )
+
+
+@pytest.mark.parametrize(
+    ("actor", "site_root", "target", "allowed"),
+    [
+        (member(RoomRole.CREATOR), False, member(RoomRole.GUEST, name="t"), True),
+        (member(RoomRole.ADMIN, added=int(EVERYTHING)), False, member(RoomRole.MEMBER, name="t"), False),
+        (None, False, member(RoomRole.MEMBER, name="t"), False),
+        (None, True, member(RoomRole.MEMBER, name="t"), True),
+        (
+            member(RoomRole.CREATOR),
+            False,
+            member(RoomRole.MEMBER, name="t", state=MemberState.PENDING),
+            False,
+        ),
+        (None, True, member(RoomRole.MEMBER, name="t", state=MemberState.BANNED), False),
+    ],
+)
+def test_a_room_is_handed_over_by_its_creator_or_root_to_somebody_active(
+    actor: Membership | None, target: Membership, *, site_root: bool, allowed: bool
+) -> None:
+    """Whatever bits an admin was given, it is not his to give."""
+    if allowed:
+        check_transfer(actor, target, site_root=site_root)
+    else:
+        with pytest.raises(Refused):
+            check_transfer(actor, target, site_root=site_root)
+
+
+def test_a_guest_owns_no_room() -> None:
+    """He is gone with his token, and the room with him."""
+    guest = replace(member(RoomRole.GUEST, name="t"), user=User(id="t", username="t", guest=True))
+
+    with pytest.raises(Refused, match="guest"):
+        check_transfer(member(RoomRole.CREATOR), guest, site_root=True)
 
 
 def test_every_pair_of_roles_has_an_answer() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bus_schemas.messages.room import ChatPosted, PlaybackChanged
 from bus_schemas.messages.shapes import ChatMessage, PlaybackState, UserRef
+from bus_schemas.permissions import Permission
 from gateway.ws.events import Marks, RoomEventFrame, render, render_danmaku
 from gateway.ws.outgoing import Worth
 
@@ -82,3 +83,22 @@ def test_a_snapshot_covers_what_it_contains(what: RoomEventFrame, covered: bool)
     marks = Marks(after=4, revision=3, playlist=2, messages=frozenset({"m1"}))
 
     assert marks.cover(what) is covered
+
+
+@pytest.mark.parametrize(
+    ("what", "wanted"),
+    [
+        (event("member", change="updated", member={"state": "pending"}), Permission.APPROVE_MEMBER),
+        (event("member", change="left", member={"state": "pending"}), Permission.APPROVE_MEMBER),
+        (event("member", change="left", member={"state": "banned"}), Permission.VIEW_MEMBER_LIST),
+        (event("member", change="updated", member={"state": "active"}), Permission.VIEW_MEMBER_LIST),
+        (event("member", member="garbage"), Permission.VIEW_MEMBER_LIST),
+        (event("playlist", version=3), Permission.VIEW_PLAYLIST),
+        (event("chat", message={"id": "m1"}), Permission(0)),
+    ],
+)
+def test_who_waits_is_the_business_of_those_who_may_let_him_in(
+    what: RoomEventFrame, wanted: Permission
+) -> None:
+    """Each event wants the right to see what it is about."""
+    assert what.wanted == wanted

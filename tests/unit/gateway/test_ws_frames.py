@@ -29,14 +29,16 @@ def refusal(text: str) -> FrameError:
 
 def test_a_frame_is_read_into_what_it_asks() -> None:
     """Every field of a frame arrives with its type, and unknown fields are no fault."""
-    join = parse('{"type":"join","id":"a","room":"r1","password":"pw","after":7,"epoch":"e","new_field":1}')
+    join = parse(
+        '{"type":"join","id":"a","room":"r1","password":"pw","invitation":"i","after":7,"epoch":"e","new_field":1}'
+    )
     seek = parse('{"type":"playback","id":3,"room":"r1","action":"seek","position":12,"revision":4}')
     chat = parse('{"type":"chat","room":"r1","client_id":"c-1","text":"<b>hi</b>","reply_to":"m1"}')
     fly = parse(
         '{"type":"danmaku","room":"r1","client_id":"c-2","text":"wow","color":"#FF0000","mode":"top"}'
     )
 
-    assert join == Join(type="join", id="a", room="r1", password="pw", after=7, epoch="e")
+    assert join == Join(type="join", id="a", room="r1", password="pw", invitation="i", after=7, epoch="e")
     assert seek == Playback(type="playback", id=3, room="r1", action="seek", position=12.0, revision=4)
     assert chat == Chat(type="chat", room="r1", client_id="c-1", text="<b>hi</b>", reply_to="m1")
     assert isinstance(fly, Danmaku)
