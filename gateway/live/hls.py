@@ -35,11 +35,10 @@ async def serve_multivariant(request: web.Request) -> web.Response:
 async def serve_media(request: web.Request) -> web.Response:
     """`/live/{stream}/{rendition}/index.m3u8`, held back until it has what `_HLS_msn` and `_HLS_part` name."""
     live = request.app[LIVE]
-    query = request.query
-    msn, part = _number(query.get("_HLS_msn"), "_HLS_msn"), _number(query.get("_HLS_part"), "_HLS_part")
+    msn, part = _number(request, "_HLS_msn"), _number(request, "_HLS_part")
     if part is not None and msn is None:
         raise _bad("_HLS_part", "needs _HLS_msn")
-    skip = query.get("_HLS_skip")
+    skip = _directive(request, "_HLS_skip")
     if skip not in (None, "YES", "v2"):
         raise _bad("_HLS_skip", "is YES or v2")
     row = await live.admission.stream(request)
@@ -87,7 +86,16 @@ async def rendition_of(request: web.Request) -> Rendition:
     return rendition
 
 
-def _number(text: str | None, name: str) -> int | None:
+def _directive(request: web.Request, name: str) -> str | None:
+    """RFC 8216bis, 6.2.5: what a client asks for, once."""
+    given = request.query.getall(name, [])
+    if len(given) > 1:
+        raise _bad(name, "is given once")
+    return given[0] if given else None
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = _directive(request, name)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS):
