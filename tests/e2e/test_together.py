@@ -15,7 +15,7 @@ from tests.e2e.encoder import film
 from tests.e2e.people import Person, browser, encoder, page_of, person, until_live
 from tests.stack import MatineeStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.alone]
 
 FILM_SECONDS = 120
 
