@@ -46,9 +46,10 @@ export class Actions {
     if (here !== null) this.seek(here + seconds);
   }
 
-  /** Back to where a live item normally plays. */
+  /** Back to where a live item normally plays: the room knows how near to now that is when it gets there. */
   goLive(): void {
-    this.seek((this.engine.now() - (this.store.settings.peek().live_delay_ms ?? 3_000)) / 1000);
+    const behindMs = this.free ? (this.store.settings.peek().live_delay_ms ?? 3_000) : 0;
+    this.seek((this.engine.now() - behindMs) / 1000);
   }
 
   rate(rate: number): void {
