@@ -10,6 +10,8 @@ from pathlib import Path
 from ops.plan import PROJECT, python_environment
 
 _WEB = PROJECT / "web"
+_BESIDE = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""A module's tests stay together, for its servers; modules in their order: the long ones come before the short."""
 
 
 def run_checks() -> int:
@@ -26,11 +28,22 @@ def run_checks() -> int:
 
 
 def run_tests(arguments: Sequence[str]) -> int:
-    """pytest with these arguments; without any, the browser client's tests as well."""
-    tests = ("pytest", [sys.executable, "-m", "pytest", *arguments], PROJECT)
+    """pytest with these arguments; without any, all tests, the browser client's too.
+
+    They mostly wait, for servers, players and clocks, so several run at once; those that measure what another
+    test would disturb come after them, one by one.
+    """
+    pytest = [sys.executable, "-m", "pytest"]
     if arguments:
-        return _run(tests[1], PROJECT)
-    return _all_of([("web tests", ["npm", "run", "--silent", "test"], _WEB), tests])
+        return _run([*pytest, *arguments], PROJECT)
+    workers = max(2, min(4, os.cpu_count() or 1))
+    return _all_of(
+        [
+            ("web tests", ["npm", "run", "--silent", "test"], _WEB),
+            ("tests", [*pytest, "-n", str(workers), *_BESIDE, "-m", "not alone"], PROJECT),
+            ("tests alone", [*pytest, "-m", "alone"], PROJECT),
+        ]
+    )
 
 
 def _all_of(steps: Sequence[tuple[str, list[str], Path]]) -> int:
