@@ -121,6 +121,29 @@ def frame_samples(frame: bytes | memoryview) -> int:
     return _BLOCKS[frame[4] >> 4 & 3] * BLOCK_SAMPLES
 
 
+def unit_blocks(unit: bytes | memoryview) -> int:
+    """How many blocks of 256 samples an access unit of E-AC-3 holds; 0 where it is none.
+
+    The frames of dependent and of further substreams are for the time of those in front of them.
+    """
+    at = blocks = 0
+    while at + 6 <= len(unit):
+        if unit[at] << 8 | unit[at + 1] != _SYNC or not 10 < unit[at + 5] >> 3 <= 16:
+            return 0
+        head = unit[at + 2] << 8 | unit[at + 3]
+        if head >> 14 != 1 and not head >> 11 & 7:
+            reduced = unit[at + 4] >> 6 == 3
+            blocks += 6 if reduced else _BLOCKS[unit[at + 4] >> 4 & 3]
+        at += ((head & 0x7FF) + 1) * 2
+    return blocks if at == len(unit) else 0
+
+
+def sample_rate(unit: bytes | memoryview) -> int:
+    """Samples per second of an access unit of E-AC-3 (E.1.3.1.4), from its first syncframe."""
+    code = unit[4] >> 6
+    return _RATES[code] if code < 3 else _RATES[(unit[4] >> 4 & 3) % 3] // 2
+
+
 def _checked(config: Ac3Config) -> Ac3Config:
     if config.rate_code > 2:
         raise Ac3Error(f"sample rate code {config.rate_code}")

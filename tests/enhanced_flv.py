@@ -30,6 +30,7 @@ def enhanced_file(
     rate: int = 48_000,
     layout: str = "stereo",
     pixels: str = "yuv420p",
+    sound_kbps: int = 0,
 ) -> bytes:
     """An FLV file of moving grey and of silence by these encoders."""
     file = io.BytesIO()
@@ -47,6 +48,8 @@ def enhanced_file(
                 sources.append((number / fps, picture, frame))
         if audio:
             sound: Any = container.add_stream(audio, rate=rate, layout=layout)
+            if sound_kbps:
+                sound.codec_context.bit_rate = sound_kbps * 1_000
             sound.codec_context.open()
             size = sound.codec_context.frame_size or 1024
             for number in range(round(seconds * rate / size)):

@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Final
 
 from bus_schemas.limits import ACCESS_UNIT_MAX
-from media import av_tags, formats, opus
+from media import ac3, av_tags, formats, opus
 from media.av_tags import AudioTag, FrameType, PacketType, VideoTag
 from media.codec import AudioCodec, CodecError, VideoCodec
 from media.formats import VideoFormat
 from workers.ingest import in_band
 from workers.ingest.headers import MAX_SEQUENCE_HEADER, CodecHeaders
 from workers.ingest.rtmp.events import MediaKind
+from workers.ingest.syncframes import Syncframes
 
 MAX_AUDIO_FRAME: Final = 64 << 10
 """Bytes; an AAC frame has at most 768 for each channel, a FLAC frame of 8 channels up to 150 KB is no live sound."""
@@ -58,11 +59,15 @@ class Intake:
         """Units over their limit."""
         self.skipped = 0
         """What cannot be read, and frames whose header was never seen."""
+        self.behind_ms = 0
+        """How much later than the frame given last the message was that completed it; whoever acts on it sets it
+        back."""
         self.other_tracks = 0
         """Packets of tracks beside the default one."""
         self._video: VideoCodec | None = None
         self._audio: AudioCodec | None = None
         self._video_format: VideoFormat | None = None
+        self._syncframes = Syncframes()
 
     def read(self, kind: MediaKind, payload: bytes) -> tuple[bytes, bool] | None:
         """The frame in a message, in its plain form, and whether it is a key frame; None where it holds none.
@@ -138,7 +143,23 @@ class Intake:
         if tag.codec is not self._audio:
             self.skipped += 1
             return None
-        return (payload if tag.plain else av_tags.plain_audio(payload, tag)), False
+        plain = payload if tag.plain else av_tags.plain_audio(payload, tag)
+        return self._join(plain) if tag.codec is AudioCodec.EAC3 else (plain, False)
+
+    def _join(self, plain: bytes) -> tuple[bytes, bool] | None:
+        """The access unit that a frame of E-AC-3 completes."""
+        found = self._syncframes.take(plain[av_tags.EXTENDED_HEADER_SIZE :])
+        self.skipped += self._syncframes.dropped
+        self._syncframes.dropped = 0
+        if found is None:
+            return None
+        unit, before = found
+        if len(unit) > MAX_AUDIO_FRAME:
+            self.refused += 1
+            return None
+        if before:
+            self.behind_ms = before * 1000 // ac3.sample_rate(unit)
+        return plain[: av_tags.EXTENDED_HEADER_SIZE] + unit, False
 
     def _take_video_header(self, tag: VideoTag, payload: bytes) -> None:
         assert tag.codec is not None

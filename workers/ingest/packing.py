@@ -20,8 +20,10 @@ from workers.ingest.rtmp import amf0
 from workers.ingest.rtmp.events import MediaKind
 from workers.ingest.timestamps import ProgramClock, TimestampRepair
 
-AUDIO_WAIT_US: Final = 50_000
-"""The longest that audio waits for a video frame."""
+AUDIO_WAIT_US: Final = 40_000
+"""How long audio waits for a video frame until it is due; with a turn of the pacer at most 50 ms (DESIGN.md §4)."""
+AUDIO_SPAN_MS: Final = 50
+"""The longest that a message of audio spans."""
 AUDIO_KEY_MS: Final = 2_000
 """Without video, decoding may start at every audio frame; one in so many ms is marked."""
 OPENING_US: Final = 500_000
@@ -143,6 +145,9 @@ class Packer:
             self._need_key = True
         if read is None:
             return []
+        if self._intake.behind_ms:
+            timestamp = timestamp - self._intake.behind_ms & 0xFFFFFFFF
+            self._intake.behind_ms = 0
         dts = self._timeline.repair(kind, timestamp, arrival_us / 1_000)
         frame = _Frame(kind, dts, read[0], arrival_us, read[1])
         if not self._started:
@@ -270,7 +275,7 @@ class Packer:
             return messages
         messages = []
         if self._audio and (
-            frame.dts_ms - self._audio_dts >= AUDIO_WAIT_US // 1_000
+            frame.dts_ms - self._audio_dts >= AUDIO_SPAN_MS
             or frame.arrival_us - (self._audio_since or 0) >= AUDIO_WAIT_US
         ):
             messages = self._flush_audio(frame.arrival_us)

@@ -16,6 +16,7 @@ from bus_schemas.parts import InitHeader, PartFlags
 from bus_schemas.tags import HEADER_SIZE, TagFlags, TagHeader
 from media import avc, flv
 from media.av_tags import PacketType, parse_audio, parse_video
+from media.isobmff import read_fragment, read_init
 from tests.enhanced_flv import enhanced_tags
 from tests.unit.transmux.sources import (
     EPOCH,
@@ -186,6 +187,27 @@ def test_opus_frames_of_any_length_are_timed_by_their_own_bytes() -> None:
     assert len(headers) > 15
     ends = [header.dts_ms * 1_000 + header.duration_us for header in headers]
     assert all(abs(end - after.dts_ms * 1_000) < 1_000 for end, after in zip(ends, headers[1:], strict=False))
+
+
+def test_eac3_of_half_frames_is_packaged_in_whole_ones() -> None:
+    """A sample of an ISO file holds six blocks; it has the time of its first frame."""
+    tags = enhanced_tags(None, "eac3", sound_kbps=1_500)
+
+    made = run(make_segmenter(), ingested(tags))
+
+    assert demuxed(joined(made), "mp4")["audio"]
+    tracks = read_init(inits_of(made)[0].body)
+    runs = [run for part in parts_of(made) for run in read_fragment(part.body, tracks)]
+    sent, got = frames_of(tags)["audio"], [bytes(sample) for run in runs for sample in run.data]
+    assert (
+        got
+        == [first + second for (_, _, first), (_, _, second) in zip(sent[::2], sent[1::2], strict=False)][
+            : len(got)
+        ]
+    )
+    assert len(got) > 80
+    assert {lasts for run in runs for lasts in run.durations} == {1_536}
+    assert all(abs(run.decode_time / 1_536 - round(run.decode_time / 1_536)) < 0.01 for run in runs)
 
 
 def test_a_codec_change_is_a_new_init_segment_and_a_discontinuity() -> None:
