@@ -100,9 +100,11 @@ class Member:
     async def live(self) -> None:
         """Stay connected until cancelled."""
         for base in self._gateways():
-            with contextlib.suppress(aiohttp.ClientError, ConnectionError, asyncio.TimeoutError):
-                await self._connection(base)
-            self._joined.clear()
+            try:
+                with contextlib.suppress(aiohttp.ClientError, ConnectionError, asyncio.TimeoutError):
+                    await self._connection(base)
+            finally:
+                self._joined.clear()
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(ConnectionError("the socket went"))
@@ -145,12 +147,14 @@ class Member:
 
     async def ask(self, frame: dict[str, Any]) -> dict[str, Any]:
         """Send one frame and wait for its ack or error."""
-        await asyncio.wait_for(self._joined.wait(), ANSWER_WITHIN)
-        assert self._socket is not None
         name = secrets.token_hex(6)
-        future = self._waiting[name] = asyncio.get_running_loop().create_future()
-        await self._socket.send_json({"id": name, "room": self.room, **frame})
-        return await asyncio.wait_for(future, ANSWER_WITHIN)
+        # No wait_for: in Python 3.11 it forgets that it was cancelled where the answer comes in that moment.
+        async with asyncio.timeout(ANSWER_WITHIN):
+            await self._joined.wait()
+            assert self._socket is not None
+            future = self._waiting[name] = asyncio.get_running_loop().create_future()
+            await self._socket.send_json({"id": name, "room": self.room, **frame})
+            return await future
 
     async def say(self, text: str) -> dict[str, Any]:
         """Send a chat message, again and again with the same client_id, until it is acked."""
@@ -159,6 +163,7 @@ class Member:
             try:
                 answer = await self.ask({"type": "chat", "client_id": client_id, "text": text})
             except (TimeoutError, ConnectionError, aiohttp.ClientError):
+                await asyncio.sleep(0.1)
                 continue
             if answer["type"] == "ack":
                 self.acked.append(text)
