@@ -114,13 +114,6 @@ def parse_record(record: bytes, *, enhanced: bool) -> Ac3Config:
         raise Ac3Error(f"a record that ends early: {exc}") from exc
 
 
-def frame_samples(frame: bytes | memoryview) -> int:
-    """How many samples an access unit of E-AC-3 holds, from its first syncframe; 1,536 where it does not say."""
-    if len(frame) < 5 or frame[4] >> 6 == 3:
-        return FRAME_SAMPLES
-    return _BLOCKS[frame[4] >> 4 & 3] * BLOCK_SAMPLES
-
-
 def unit_blocks(unit: bytes | memoryview) -> int:
     """How many blocks of 256 samples an access unit of E-AC-3 holds; 0 where it is none.
 
@@ -136,6 +129,11 @@ def unit_blocks(unit: bytes | memoryview) -> int:
             blocks += 6 if reduced else _BLOCKS[unit[at + 4] >> 4 & 3]
         at += ((head & 0x7FF) + 1) * 2
     return blocks if at == len(unit) else 0
+
+
+def unit_samples(unit: bytes | memoryview) -> int:
+    """How many samples an access unit of E-AC-3 holds; 1,536 where it does not say."""
+    return unit_blocks(unit) * BLOCK_SAMPLES or FRAME_SAMPLES
 
 
 def sample_rate(unit: bytes | memoryview) -> int:

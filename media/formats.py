@@ -123,7 +123,7 @@ def audio_format(kind: AudioCodec, record: bytes) -> AudioFormat:
     return AudioFormat(
         kind, record, config.codec, config.sample_rate, config.sample_rate, config.channels,
         ac3.FRAME_SAMPLES, ac3.BLOCK_SAMPLES if enhanced else ac3.FRAME_SAMPLES, 16,
-        ac3.frame_samples if enhanced else None,
+        ac3.unit_samples if enhanced else None,
     )  # fmt: skip
 
 

@@ -194,7 +194,7 @@ PARSERS: list[Callable[[bytes], object]] = [
     formats.read_video_header, formats.read_audio_header,
     hevc.parse_config, hevc.parse_sps, av1.parse_sequence_header, av1.find_sequence_header,
     vp9.parse_key_frame, opus.parse_head, opus.parse_box, opus.packet_samples,
-    flac.parse_config, flac.frame_samples, ac3.parse_frame, ac3.frame_samples,
+    flac.parse_config, flac.frame_samples, ac3.parse_frame, ac3.unit_samples, ac3.unit_blocks,
 ]  # fmt: skip
 STARTS = st.sampled_from(
     [b"", b"\x01" * 21 + b"\x03\x01", b"\x42\x01\x01", b"\x81\x00\x0c\x00\x0a\x0b", b"\x0a\x0b\x00\x00",
