@@ -59,6 +59,8 @@ class Ready:
 
     http: str
     rtmp: str
+    rtmps: str | None
+    """None where no certificate is set."""
     metrics: str
     endpoints: Endpoints
 
@@ -89,9 +91,14 @@ class Supervisor:
             gateway, ingest = self._settings.gateway, self._settings.ingest
             http = held.enter_context(reserve_port(gateway.host, gateway.port, "--port"))
             rtmp = held.enter_context(reserve_port(ingest.host, ingest.rtmp_port, "--rtmp-port"))
+            rtmps_port = None
+            if ingest.tls_certificate:
+                rtmps = reserve_port(ingest.host, ingest.rtmps_port, "MATINEE_INGEST__RTMPS_PORT")
+                rtmps_port = int(held.enter_context(rtmps).getsockname()[1])
+            http_port, rtmp_port = http.getsockname()[1], rtmp.getsockname()[1]
             try:
                 self._tasks.spawn("watch", self._watch(), vital=True)
-                if await self._or_stopped(self._start(http.getsockname()[1], rtmp.getsockname()[1])):
+                if await self._or_stopped(self._start(http_port, rtmp_port, rtmps_port)):
                     await self._stop.wait()
             finally:
                 await self._drain()
@@ -101,19 +108,21 @@ class Supervisor:
 
     # Starting.
 
-    async def _start(self, http_port: int, rtmp_port: int) -> bool:
+    async def _start(self, http_port: int, rtmp_port: int, rtmps_port: int | None) -> bool:
         endpoints = await self._start_servers()
         await bring_up_to_date(endpoints)
         settings = self._settings
         self._workshop = Workshop.planned(
-            self._options.scale, settings, endpoints, os.environ, http_port=http_port, rtmp_port=rtmp_port
-        )
+            self._options.scale, settings, endpoints, os.environ,
+            http_port=http_port, rtmp_port=rtmp_port, rtmps_port=rtmps_port,
+        )  # fmt: skip
         self._page = MetricsPage(self._workshop.scrape_targets)
         metrics_port = await self._page.start(settings.metrics.host, settings.metrics.port)
         http = url_of("http", settings.gateway.host, http_port)
         self._ready = Ready(
             http=http,
             rtmp=url_of("rtmp", settings.ingest.host, rtmp_port) + "/live",
+            rtmps=url_of("rtmps", settings.ingest.host, rtmps_port) + "/live" if rtmps_port else None,
             metrics=url_of("http", settings.metrics.host, metrics_port) + "/metrics",
             endpoints=Endpoints(endpoints.nats_url, endpoints.postgres_dsn, endpoints.redis_url, http),
         )

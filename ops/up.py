@@ -32,7 +32,7 @@ def run_up(
 
     async def announce(ready: Ready) -> None:
         password = await first_root_account(ready.endpoints.postgres_dsn, settings.auth)
-        _print_banner(ready, settings, data, password)
+        print(banner(ready, settings, data, password), flush=True)
 
     asyncio.run(Supervisor(settings, options, announce).run())
 
@@ -47,13 +47,15 @@ def _for_a_terminal(settings: Settings) -> Settings:
     return settings.model_copy(update={"log": settings.log.model_copy(update=update)})
 
 
-def _print_banner(ready: Ready, settings: Settings, data: Path, password: str | None) -> None:
+def banner(ready: Ready, settings: Settings, data: Path, password: str | None) -> str:
+    """What is printed when all is ready."""
     lines = [
         "",
         "Matinee is ready.",
         "",
         f"  Watch together   {settings.gateway.public_url or ready.http}/",
         f"  Publish to       {settings.gateway.public_rtmp_url or ready.rtmp}  with the stream key of a room",
+        *([f"  or encrypted     {ready.rtmps}"] if ready.rtmps is not None else []),
         f"  Metrics          {ready.metrics}",
         f"  Data             {data}",
     ]
@@ -63,4 +65,4 @@ def _print_banner(ready: Ready, settings: Settings, data: Path, password: str | 
             f"  First account    root, password {password}  (shown this once; matinee user passwd root)",
         ]
     lines += ["", "Ctrl-C stops everything.", ""]
-    print("\n".join(lines), flush=True)
+    return "\n".join(lines)

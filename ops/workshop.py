@@ -47,6 +47,7 @@ class Workshop:
         *,
         http_port: int,
         rtmp_port: int,
+        rtmps_port: int | None = None,
     ) -> "Workshop":
         """Settle ports and environment of each process; starts none."""
         shared = {
@@ -62,7 +63,9 @@ class Workshop:
             "MATINEE_LOG__LEVEL": settings.log.level,
             "MATINEE_LOG__FORMAT": settings.log.format,
         }
-        taken: frozenset[int] = frozenset({http_port, rtmp_port})
+        if rtmps_port is not None:
+            shared["MATINEE_INGEST__RTMPS_PORT"] = str(rtmps_port)
+        taken: frozenset[int] = frozenset({http_port, rtmp_port, rtmps_port or 0})
         processes = []
         for kind in MODULES:
             for number in range(1, scale[kind] + 1):

@@ -80,8 +80,17 @@ def test_what_is_named_is_declared() -> None:
 
 
 def test_a_scaled_service_has_no_fixed_single_name_or_port_of_the_host() -> None:
-    """Only the proxy and the ingest, whose range is set by RTMP_PORTS, take ports of the host."""
+    """Only the proxy and the ingest, whose ranges are set by RTMP_PORTS and RTMPS_PORTS, take ports of the host."""
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"proxy", "ingest"}
+
+
+def test_every_port_that_ingest_listens_on_is_mapped() -> None:
+    """RTMP and RTMPS, each by a variable."""
+    ingest = SERVICES["ingest"]
+    inside = {_filled(port).rpartition(":")[2] for port in ingest["ports"]}
+
+    assert inside == {ingest["environment"][f"MATINEE_INGEST__{name}_PORT"] for name in ("RTMP", "RTMPS")}
+    assert all("${" in port for port in ingest["ports"])
 
 
 def test_forwarded_headers_count_from_the_inside_network_alone() -> None:
