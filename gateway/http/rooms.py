@@ -51,6 +51,8 @@ class RoomPatch(Shape):
     password: RoomPassword | None = Field(default=None, repr=False)
     hidden: bool | None = None
     settings: RoomSettings | None = None
+    preset: Preset | None = None
+    """Sets the role defaults that a new room of this preset has; those in `settings` come on top."""
 
 
 class RoomQuery(PageQuery):
@@ -99,8 +101,7 @@ async def create(call: Call) -> Room:
     check_account(user)
     if user.guest:
         raise Refused(ErrorCode.FORBIDDEN, "Guests may not make rooms: sign in with an account.")
-    preset = {role: int(mask) for role, mask in PRESET_DEFAULTS[wanted.preset].items()}
-    defaults = changed_role_defaults(preset, wanted.settings.role_defaults, EVERYTHING)
+    defaults = changed_role_defaults(_preset_of(wanted.preset), wanted.settings.role_defaults, EVERYTHING)
     password_hash = await services.passwords.hash(wanted.password) if wanted.password else None
     room = Room(
         id=new_id(),
@@ -166,7 +167,7 @@ async def change(call: Call) -> Room:
     services, wanted = call.services, call.body(RoomPatch)
     member = await call.membership()
     given = wanted.model_fields_set
-    if given & {"name", "hidden", "settings"}:
+    if given & {"name", "hidden", "settings", "preset"}:
         require(member, Permission.SET_ROOM_SETTINGS)
     if "password" in given:
         require(member, Permission.SET_ROOM_PASSWORD)
@@ -204,14 +205,21 @@ def _changed(room: Room, wanted: RoomPatch, member: Membership) -> Room:
         update["name"] = wanted.name
     if wanted.hidden is not None:
         update["hidden"] = wanted.hidden
-    if wanted.settings is not None:
-        parts = {name: getattr(wanted.settings, name) for name in wanted.settings.model_fields_set}
-        if "role_defaults" in parts:
-            parts["role_defaults"] = changed_role_defaults(
-                room.settings.role_defaults, wanted.settings.role_defaults, member.permissions
-            )
+    settings = wanted.settings or RoomSettings()
+    parts = {name: getattr(settings, name) for name in settings.model_fields_set}
+    if "role_defaults" in parts or wanted.preset is not None:
+        defaults = _preset_of(wanted.preset) | settings.role_defaults
+        parts["role_defaults"] = changed_role_defaults(
+            room.settings.role_defaults, defaults, member.permissions
+        )
+    if parts:
         update["settings"] = room.settings.model_copy(update=parts)
     return room.model_copy(update=update)
+
+
+def _preset_of(preset: Preset | None) -> dict[RoomRole, int]:
+    """The role defaults of a preset; none of none."""
+    return {} if preset is None else {role: int(mask) for role, mask in PRESET_DEFAULTS[preset].items()}
 
 
 async def _put_guests_out(call: Call, connection: Connection, room: str) -> None:

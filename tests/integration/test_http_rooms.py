@@ -220,6 +220,23 @@ async def test_settings_change_field_by_field_and_everybody_hears(host: Person, 
     assert second["by"]["id"] == host.user
 
 
+async def test_a_room_takes_on_another_preset(host: Person) -> None:
+    """Role defaults as a new room of that preset has them, with what is set beside it on top."""
+    room = await host.make_room()
+    fresh = (await host.post("rooms", {"name": "Class", "preset": "lecture"})).json["settings"][
+        "role_defaults"
+    ]
+    guest = {"role_defaults": {"guest": str(int(Permission.VIEW_PLAYLIST | Permission.SEND_CHAT))}}
+
+    lecture = await host.send("PATCH", f"rooms/{room}", {"preset": "lecture"})
+    open_one = await host.send("PATCH", f"rooms/{room}", {"preset": "together", "settings": guest})
+
+    assert lecture.json["settings"]["role_defaults"] == fresh
+    assert int(open_one.json["settings"]["role_defaults"]["member"]) & Permission.PLAY_CONTROL
+    assert open_one.json["settings"]["role_defaults"]["guest"] == guest["role_defaults"]["guest"]
+    assert (await host.send("PATCH", f"rooms/{room}", {"preset": "anarchy"})).code == "invalid"
+
+
 async def test_members_may_not_do_what_their_mask_lacks(host: Person) -> None:
     """A member neither sets nor deletes the room, nor touches others."""
     room = await host.make_room()
@@ -228,6 +245,7 @@ async def test_members_may_not_do_what_their_mask_lacks(host: Person) -> None:
     answers = [
         await member.send("PATCH", f"rooms/{room}", {"name": "Mine"}),
         await member.send("PATCH", f"rooms/{room}", {"password": "mine"}),
+        await member.send("PATCH", f"rooms/{room}", {"preset": "together"}),
         await member.send("DELETE", f"rooms/{room}"),
         await member.send("DELETE", f"rooms/{room}/members/{other.user}"),
         await member.send("PATCH", f"rooms/{room}/members/{other.user}", {"state": "banned"}),

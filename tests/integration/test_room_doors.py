@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -432,15 +433,18 @@ async def test_as_many_rooms_as_one_may_have_whoever_asks_at_once(ann: Person, r
 
 
 async def test_lists_say_how_many_are_in_a_room(ann: Person, bob: Person) -> None:
-    """Over all gateways, each person once."""
-    tag = f"crowd-{next(_names)}"
+    """Over all gateways, each person once; names are found in whatever case, of any script."""
+    tag = f"größe-ж-{next(_names)}"
     room, empty = await ann.make_room(name=tag), await ann.make_room(name=tag)
     async with connected(ann) as a, connected(bob) as b, connected(bob) as again:
         for socket in (a, b, again):
             await socket.join(room)
 
         listed = {
-            one["id"]: one["online"] for one in (await bob.get(f"rooms?query={tag.upper()}")).json["items"]
+            one["id"]: one["online"]
+            for one in (await bob.get(f"rooms?query={quote(tag.replace('ö', 'Ö').replace('ж', 'Ж'))}")).json[
+                "items"
+            ]
         }
         mine = {one["id"]: one["online"] for one in (await ann.get("rooms/mine")).json["items"]}
 
