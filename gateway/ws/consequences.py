@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from bus_schemas.permissions import MemberState
 from bus_schemas.socket_frames import CLOSE_BEGIN_ANEW
@@ -71,6 +71,10 @@ class Consequences:
             for seat in seats:
                 seat.session.put_out(channel.room, reason)
             return
+        if event.body.get("change") == "updated" and all(
+            _is_as_told(seat, event.body["member"]) for seat in seats
+        ):
+            return  # How his player does is another thing now, not what he may do.
         self._later(channel, lambda: self._reread(channel, [user]))
 
     def _on_begun_anew(self, channel: Channel) -> None:
@@ -142,6 +146,15 @@ class Consequences:
         for channel in self._parts.hub.channels():
             if channel.seats:
                 await self._play_tokens(channel)
+
+
+def _is_as_told(seat: RoomSeat, told: dict[str, Any]) -> bool:
+    """Whether a member event says of the seat's member what the seat knows: nothing has to be read again.
+
+    Where that is out of date, what made it so has an event of its own.
+    """
+    known = (seat.member.role.value, seat.member.state.value, str(int(seat.permissions)))
+    return known == (told.get("role"), told.get("state"), told.get("permissions"))
 
 
 def _seats(channel: Channel) -> list[RoomSeat]:

@@ -34,7 +34,8 @@ from gateway.membership import Membership
 from gateway.ws.channel import Channel
 from gateway.ws.events import RoomEventFrame
 from gateway.ws.frames import text_frame
-from gateway.ws.roster import ENTRY_LIFE_S, LISTED_MAX, Announcement, Roster
+from gateway.ws.roster import ANNOUNCED_MAX, ENTRY_LIFE_S, LISTED_MAX, Announcement, Roster
+from gateway.ws.sync_news import SyncNews, shown
 from runtime import direct
 from runtime.bus import Bus
 from runtime.clock import now_ms
@@ -100,6 +101,7 @@ class Attendance:
     """The others' entries were read."""
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     dirty: bool = True
+    news: SyncNews = field(default_factory=SyncNews)
     lagging: frozenset[tuple[str, str | None]] = frozenset()
     """Who buffered what when sync was last told."""
     written: float = 0.0
@@ -205,13 +207,14 @@ class PresenceBoard:
         buffering: bool,
         item: str | None = None,
     ) -> None:
-        """How a player does; who buffers is told at once, drift with the next entry."""
+        """How a player does; who buffers is told at once, drift when it moved."""
         attendance = self._rooms.get(room)
         local = attendance.users.get(attendee.user.id) if attendance is not None else None
         if attendance is None or local is None:
             return
         local.drift_ms = drift_ms
         local.reported_at = now_ms()
+        attendance.news.reported(attendee.user.id, drift_ms, buffering=buffering)
         if (buffering, item) != (local.buffering, local.item):
             attendance.dirty = attendance.dirty or buffering or local.buffering
         local.buffering, local.item = buffering, item
@@ -230,6 +233,8 @@ class PresenceBoard:
             return
         if member.change == "left" or member.member.online:
             attendance.roster.heard_said(member.member.user, member.change)
+        if member.member.online:
+            attendance.news.heard(member.member.user.id, member.member.sync, self._loop_time())
         attendance.watch_until = self._loop_time() + WATCH_S
 
     def here(self, room: str) -> Roster | None:
@@ -345,6 +350,7 @@ class PresenceBoard:
         else:
             attendance.roster.hear_gone(gateway, now)
         attendance.watch_until = now + WATCH_S
+        attendance.news.pending = True
 
     async def _write_if_due(self, attendance: Attendance, now: float) -> None:
         if not attendance.loaded.is_set() or (not attendance.dirty and now - attendance.written < RENEW_S):
@@ -393,6 +399,8 @@ class PresenceBoard:
         roster.expire(now)
         if len(roster.entries) != before:
             attendance.watch_until = now + ENTRY_LIFE_S
+        if attendance.news.pending:
+            await self._tell_news(attendance, now)
         if now > attendance.watch_until:
             return
         count = roster.changed_count()
@@ -415,6 +423,25 @@ class PresenceBoard:
             member=found.as_member(online=announcement.change == "joined"),
         )
         await emit(self._bus, ROOM_EVENT, RoomEvent(event), msg_id=new_id(), room=room)
+
+    async def _tell_news(self, attendance: Attendance, now: float) -> None:
+        """Tell the room how the members do that are ours to tell of; above the bound of the list, nothing."""
+        room, roster, news = attendance.channel.room, attendance.roster, attendance.news
+        news.pending = False
+        if len(attendance.users) > ANNOUNCED_MAX:
+            return
+        roster.hear(attendance.presence(now_ms()), now)
+        if roster.count() > ANNOUNCED_MAX:
+            return
+        for present in news.due(roster.ours(), now):
+            found = await self._find_member(room, present.user.id)
+            sync = shown(present)
+            if found is not None and found.state is MemberState.ACTIVE:
+                member = found.as_member(online=True).model_copy(update={"sync": sync})
+                event = MemberChanged(room=room, at=now_ms(), change="updated", member=member)
+                await emit(self._bus, ROOM_EVENT, RoomEvent(event), msg_id=new_id(), room=room)
+            # Said: until it comes back as an event, nobody is to say it again.
+            news.said(present.user.id, sync, now)
 
     async def _withdraw(self, attendance: Attendance) -> None:
         try:

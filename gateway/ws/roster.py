@@ -115,6 +115,14 @@ class Roster:
                 found[member.user.id] = member if other is None else _merged(other, member)
         return found
 
+    def ours(self) -> dict[str, PresentMember]:
+        """Of those present and announced, whom this gateway speaks for while they are here: as `due` has it."""
+        return {
+            user: member
+            for user, member in self.present().items()
+            if user in self.announced and self._first_to_have(user) == self.node
+        }
+
     def count(self) -> int:
         """How many are present, those that no entry names included."""
         return len(self.present()) + sum(entry.presence.guests_beyond for entry in self.entries.values())

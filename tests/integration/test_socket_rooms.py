@@ -495,3 +495,37 @@ async def test_a_draining_gateway_sends_its_sockets_elsewhere(rooms: RoomStack, 
     began = time.monotonic()
     assert going.process.wait(10) == 0
     assert time.monotonic() - began < 8
+
+
+async def test_how_members_keep_to_the_room_is_told_over_gateways(ann: Person, bob: Person) -> None:
+    """Bob's player at the other gateway stalls, is off, is well again: his row changes, nobody's rights are touched."""
+    room = await ann.make_room()
+    item = await item_in(ann, room)
+    async with connected(ann) as a, connected(bob) as b:
+        await a.join(room)
+        await b.join(room)
+
+        async def shown(drift_ms: float | None, *, buffering: bool) -> dict[str, object]:
+            await b.ask("report", room=room, item=item, buffering=buffering, drift_ms=drift_ms)
+            event = await a.until(
+                lambda f: (
+                    f["type"] == "member"
+                    and f["change"] == "updated"
+                    and f["member"]["sync"] == {"drift_ms": drift_ms, "buffering": buffering}
+                )
+            )
+            assert event["member"]["user"]["id"] == bob.user
+            assert event["member"]["online"]
+            return dict(event["member"])
+
+        await shown(12.0, buffering=True)
+        await shown(12.0, buffering=False)
+        last = await shown(180.0, buffering=False)
+        for drift_ms in (170.0, 190.0, 200.0):
+            await b.ask("report", room=room, item=item, buffering=False, drift_ms=drift_ms)
+        quiet = await a.drained(1.2)
+
+        assert [frame for frame in quiet if frame["type"] == "member"] == []
+        assert [frame for frame in b.frames if frame["type"] == "you"] == []
+        listed = {one["user"]["id"]: one for one in (await ann.get(f"rooms/{room}/members")).json["items"]}
+        assert listed[bob.user]["permissions"] == last["permissions"]

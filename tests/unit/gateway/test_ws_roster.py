@@ -199,3 +199,18 @@ def test_one_at_two_gateways_is_one_who_buffers_if_he_does_anywhere() -> None:
     found = roster.present()["ann"]
 
     assert (found.connections, found.buffering) == (2, True)
+
+
+def test_one_gateway_speaks_for_each_who_is_here() -> None:
+    """Of the gateways that have somebody the first one, once the room knows that he came."""
+    gateways = Gateways("g1", "g2")
+    gateways.hear(entry("g1", "ann"))
+    gateways.hear(entry("g2", "ann", "bob"))
+    g1, g2 = gateways.rosters.values()
+    assert (set(g1.ours()), set(g2.ours())) == (set(), set())
+
+    for roster in (g1, g2):
+        for name in ("ann", "bob"):
+            roster.heard_said(user(name), "joined")
+
+    assert (set(g1.ours()), set(g2.ours())) == ({"ann"}, {"bob"})
