@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from media.bits import BitReader, BitsError
+from media.bits import BitReader, Bits, BitsError
 from media.codec import CodecError
 
 _RATES: Final = (
@@ -16,6 +16,7 @@ _CHANNELS: Final = (0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 0, 8)  # Table 1.19, 
 _SBR: Final = 5
 _PS: Final = 29
 _WITH_GENERAL_CONFIG: Final = frozenset({1, 2, 3, 4, 6, 7, 17, 19, 20, 21, 22, 23})
+_ID_PROGRAM: Final = 5
 _SYNC_EXTENSION: Final = 0x2B7
 _PS_EXTENSION: Final = 0x548
 
@@ -33,7 +34,7 @@ class AacConfig:
     sample_rate: int
     """Samples per second of the core: the clock that a frame's samples count in."""
     channels: int
-    """Channels of the core; 0 where a program config element says it."""
+    """Channels of the core; 0 where neither the configuration nor a program config element says it."""
     frame_samples: int
     """Samples of the core in one frame: 1024 or 960."""
     output_rate: int
@@ -42,6 +43,9 @@ class AacConfig:
     """Spectral band replication is signalled explicitly (HE-AAC)."""
     ps: bool
     """Parametric stereo is signalled explicitly (HE-AACv2)."""
+    program: bytes = b""
+    """The program config element as it stands at the beginning of a raw data block, its id in front, whole
+    bytes; empty where the channel configuration says all."""
 
     @property
     def codec(self) -> str:
@@ -73,9 +77,43 @@ def _read(bits: BitReader) -> AacConfig:
     if object_type not in _WITH_GENERAL_CONFIG:
         raise AacError(f"audio object type {object_type} is not AAC")
     frame_samples = 960 if bits.flag() else 1024  # GASpecificConfig, 4.4.1
+    if bits.left >= 2:
+        if bits.flag():
+            bits.read(14)  # coreCoderDelay
+        bits.flag()  # extensionFlag, which has nothing behind it in these object types
+    channels, program = _CHANNELS[channel_config], b""
+    if not channel_config:
+        channels, program = _read_program(bits)
     if not sbr:
         sbr, ps, output_rate = _read_sync_extension(bits, sample_rate)
-    return AacConfig(object_type, sample_rate, _CHANNELS[channel_config], frame_samples, output_rate, sbr, ps)
+    return AacConfig(object_type, sample_rate, channels, frame_samples, output_rate, sbr, ps, program)
+
+
+def _read_program(bits: BitReader) -> tuple[int, bytes]:
+    """program_config_element() (4.4.1.1): how many channels, and the element for a raw data block; none, and
+    empty, where the record ends before it."""
+    copy = Bits()
+    copy.put(_ID_PROGRAM, 3)
+    try:
+        for size in (4, 2, 4):  # element_instance_tag, object_type, sampling_frequency_index
+            copy.take(bits, size)
+        sides = [copy.take(bits, 4) for _ in range(3)]  # front, side, back
+        low, data, coupled = copy.take(bits, 2), copy.take(bits, 3), copy.take(bits, 4)
+        for size in (4, 4, 3):  # mixdowns
+            if copy.take(bits, 1):
+                copy.take(bits, size)
+        channels = low
+        for _ in range(sum(sides)):
+            channels += 1 + copy.take(bits, 1)  # a channel pair element has two
+            copy.take(bits, 4)
+        copy.take(bits, 4 * (low + data) + 5 * coupled)
+        bits.read(bits.left % 8)  # byte_alignment, from the beginning of the record
+        copy.align()
+        comment = copy.take(bits, 8)
+        copy.take(bits, 8 * comment)
+    except BitsError:
+        return 0, b""
+    return channels, copy.to_bytes()
 
 
 def _read_object_type(bits: BitReader) -> int:
@@ -98,7 +136,6 @@ def _read_rate(bits: BitReader) -> int:
 def _read_sync_extension(bits: BitReader, sample_rate: int) -> tuple[bool, bool, int]:
     """Backward compatible signalling of SBR and PS behind an AAC-LC config (1.6.5.2)."""
     try:
-        bits.read(2)  # dependsOnCoreCoder and extensionFlag, both 0 for what carries this extension
         if bits.read(11) != _SYNC_EXTENSION or _read_object_type(bits) != _SBR or not bits.flag():
             return False, False, sample_rate
         output_rate = _read_rate(bits)

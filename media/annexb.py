@@ -73,7 +73,8 @@ def hevc_units(record: bytes) -> Unit:
 def adts_units(record: bytes) -> Unit:
     """AAC with an ADTS header (ISO/IEC 14496-3, 1.A.2.2) before each frame.
 
-    Raises `ByteStreamError` for what ADTS cannot say: object types above 4, odd rates, a program config element.
+    A program config element goes in front of each frame (4.5.1.2): whoever begins in the midst needs it. Raises
+    `ByteStreamError` for what ADTS cannot say: object types above 4, odd rates, other channel configurations.
     """
     try:
         config = aac.parse_config(record)
@@ -81,17 +82,18 @@ def adts_units(record: bytes) -> Unit:
         raise ByteStreamError(str(exc)) from exc
     if config.object_type not in _ADTS_OBJECT_TYPES or config.sample_rate not in _ADTS_RATES:
         raise ByteStreamError(f"no ADTS for object type {config.object_type} at {config.sample_rate} Hz")
-    channels = _ADTS_CHANNELS.get(config.channels)
+    program = config.program
+    channels = 0 if program else _ADTS_CHANNELS.get(config.channels)
     if channels is None:
         raise ByteStreamError(f"no ADTS for {config.channels} channels")
     rate = _ADTS_RATES.index(config.sample_rate)
     head = 0xFFF1 << 40 | (config.object_type - 1) << 38 | rate << 34 | channels << 30 | 0x7FF << 2
 
     def unit(sample: Sample, _key: bool) -> list[Sample]:
-        size = ADTS_HEADER_SIZE + len(sample)
+        size = ADTS_HEADER_SIZE + len(program) + len(sample)
         if size > _ADTS_FRAME_MAX:
             raise ByteStreamError(f"an AAC frame of {len(sample)} bytes")
-        return [(head | size << 13).to_bytes(ADTS_HEADER_SIZE, "big"), sample]
+        return [(head | size << 13).to_bytes(ADTS_HEADER_SIZE, "big") + program, sample]
 
     return unit
 

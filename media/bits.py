@@ -51,3 +51,32 @@ class BitReader:
         """A signed Exp-Golomb code: `se(v)`."""
         code = self.unsigned()
         return (code + 1) // 2 if code & 1 else -(code // 2)
+
+
+class Bits:
+    """A bit string that grows at its end."""
+
+    __slots__ = ("_size", "_value")
+
+    def __init__(self) -> None:
+        self._value = 0
+        self._size = 0
+
+    def put(self, value: int, bits: int) -> None:
+        """Append an unsigned number of so many bits."""
+        self._value = self._value << bits | value
+        self._size += bits
+
+    def take(self, source: BitReader, bits: int) -> int:
+        """Append the next bits of another one, and give them; raises `BitsError`."""
+        value = source.read(bits)
+        self.put(value, bits)
+        return value
+
+    def align(self) -> None:
+        """Append zeros up to a whole byte."""
+        self.put(0, -self._size % 8)
+
+    def to_bytes(self) -> bytes:
+        """The string, which must be of whole bytes."""
+        return self._value.to_bytes(self._size // 8, "big")

@@ -108,15 +108,17 @@ class Muxer:
     """The elementary streams of one init segment: at most one of video and one of audio."""
 
     def __init__(self, tracks: tuple[Track, ...]) -> None:
-        """Tracks it cannot carry are left out; raises `TsError` where none is left."""
+        """Sound it cannot carry (Opus, FLAC) is left out; raises `TsError` where nothing is left, or no video of a
+        stream that has some (AV1, VP9)."""
         self._tracks = tracks
         self._streams: dict[int, _Stream] = {}
         video = self._choose(tracks, is_video=True, clock=True)
         self._choose(tracks, is_video=False, clock=video is None)
+        named = ", ".join(track.entry for track in tracks)
         if not self._streams:
-            raise TsError("no track of this stream fits a transport stream")
+            raise TsError(f"no track of this stream ({named}) fits a transport stream")
         if video is None and any(track.is_video for track in tracks):
-            raise TsError("the video of this stream does not fit a transport stream")
+            raise TsError(f"the video of this stream ({named}) does not fit a transport stream")
         self._tables = [(stream.kind.stream_type, stream.pid) for stream in self._streams.values()]
 
     def _choose(self, tracks: tuple[Track, ...], *, is_video: bool, clock: bool) -> _Stream | None:

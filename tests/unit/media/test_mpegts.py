@@ -16,9 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media import aac, flv
 from media.isobmff import Track, read_init, shifted
 from media.mpegts import CLOCK, PACKET_SIZE, WRAP, Muxer, TsError
+from tests.enhanced_flv import enhanced_tags
 from tests.unit.transmux.sources import encoded, inits_of, make_segmenter, messages_of, parts_of, run
+from workers.transmux.cmaf.fragments import AudioRun, fragment
 
 WRAP_MS = WRAP * 1000 // CLOCK
 
@@ -290,3 +293,27 @@ def test_a_damaged_segment_is_refused() -> None:
     for damaged in (part[:50], part[:data] + b"\xff\xff\xff\xff" + part[data + 4 :]):
         with pytest.raises(TsError):
             muxer.segment([damaged], 0)
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("quad", 4), ("2.1", 3), ("6.0", 6), ("5.1", 6)])
+def test_channels_that_only_a_program_config_element_tells(
+    layout: str, channels: int, warnings_of_libav: pytest.LogCaptureFixture
+) -> None:
+    """It travels in front of each frame; a decoder that begins anywhere knows the channels."""
+    tags = [tag for tag in enhanced_tags(None, "aac", layout=layout) if tag.type is flv.TagType.AUDIO]
+    record = tags[0].payload[2:]
+    track = Track(2, 48_000, False, "mp4a", record, 0, 0, 1024, 0, 0)
+    frames = [tag.payload[2:] for tag in tags[1:]]
+    parts = [
+        fragment(number, None, AudioRun(number * 1024, None, [frame])) for number, frame in enumerate(frames)
+    ]
+
+    file = Muxer((track,)).segment(parts[20:], 1)
+
+    assert aac.parse_config(record).channels == channels
+    assert bool(aac.parse_config(record).program) == (layout != "5.1")
+    with av.open(io.BytesIO(file), "r") as container:
+        heard = list(container.decode(audio=0))
+    assert len(heard) > 100
+    assert {len(frame.layout.channels) for frame in heard} == {channels}
+    assert not warnings_of_libav.records
