@@ -36,6 +36,10 @@ export interface RoomSettings {
   live_delay_ms?: number;
   /** 0: no limit. */
   member_limit?: number;
+  /** Newcomers wait until somebody lets them in, those with an invitation excepted. */
+  approval?: boolean;
+  /** How long one who was put out stays out; null: as long as the site says. */
+  kick_cooldown_s?: number | null;
   /** Masks as decimal strings; a role that is absent has what the site gives it. */
   role_defaults?: Partial<Record<RoomRole, string>>;
 }
@@ -48,6 +52,27 @@ export interface Room {
   creator: UserRef | string;
   settings: RoomSettings;
   created_at: number;
+}
+
+/** A link into a room: who has it needs neither password nor approval. */
+export interface Invitation {
+  code: string;
+  url: string;
+  /** Null: any number of people. */
+  max_uses: number | null;
+  uses: number;
+  /** Null: never. */
+  expires_at: number | null;
+}
+
+/** What the room came to, by its title then; it may be gone since. */
+export interface Play {
+  item: string;
+  title: string;
+  kind: Item["kind"];
+  at: number;
+  /** Null: the item before it had ended. */
+  by: UserRef | null;
 }
 
 export interface Subtitle {
@@ -175,6 +200,8 @@ export type RoomEvent =
       items?: Item[] | null;
       version: number;
       by?: UserRef | null;
+      /** Somebody took an earlier change back. */
+      undo?: boolean;
     })
   | (Event & {
       type: "member";

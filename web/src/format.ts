@@ -20,6 +20,11 @@ export function wholeTime(ms: number, locale?: string): string {
   return new Date(ms).toLocaleString(locale, { dateStyle: "medium", timeStyle: "medium" });
 }
 
+/** Day and time, without the seconds. */
+export function dayAndTime(ms: number, locale?: string): string {
+  return new Date(ms).toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
+}
+
 /** 12 → "+12 ms", −1,340 → "−1.34 s". */
 export function drift(ms: number): string {
   const sign = ms > 0 ? "+" : ms < 0 ? "−" : "";
@@ -82,4 +87,35 @@ export function people(count: number): string {
 /** The publish address without the key, as an encoder's "server" field wants it. */
 export function serverOf(rtmpUrl: string, key: string): string {
   return rtmpUrl.endsWith(`/${key}`) ? rtmpUrl.slice(0, -(key.length + 1)) : rtmpUrl.replace(/\/+$/, "");
+}
+
+/** "Ann", "Ann and Ben", "Ann, Ben and 3 others". */
+export function names(people: readonly { username: string }[]): string {
+  const [first, second, third] = people.map((person) => person.username);
+  if (first === undefined) return "nobody";
+  if (second === undefined) return first;
+  if (third === undefined) return `${first} and ${second}`;
+  if (people.length === 3) return `${first}, ${second} and ${third}`;
+  return `${first}, ${second} and ${people.length - 2} others`;
+}
+
+/** How long something lasts still, in the two words that matter: "2 minutes", "3 days". */
+export function timeLeft(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  const units: [number, string][] = [
+    [86_400, "day"],
+    [3_600, "hour"],
+    [60, "minute"],
+  ];
+  for (const [size, name] of units) {
+    // Ninety minutes are two hours to nobody: the bigger word only where it is not far off.
+    if (seconds >= 2 * size || (name === "minute" && seconds >= 90))
+      return counted(Math.round(seconds / size), name);
+  }
+  return counted(seconds, "second");
+}
+
+/** "1 use", "3 uses". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

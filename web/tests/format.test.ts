@@ -1,8 +1,48 @@
 import { describe, expect, it } from "vitest";
-import { clockTime, drift, driftGrade, initials, serverOf, speed, titleOfUrl } from "../src/format";
+import {
+  clockTime,
+  drift,
+  driftGrade,
+  initials,
+  names,
+  serverOf,
+  speed,
+  timeLeft,
+  titleOfUrl,
+} from "../src/format";
 import { Problem, sentenceOf } from "../src/net/problem";
 
 describe("formats", () => {
+  it.each([
+    ["", "nobody"],
+    ["Ann", "Ann"],
+    ["Ann Ben", "Ann and Ben"],
+    ["Ann Ben Cleo", "Ann, Ben and Cleo"],
+    ["Ann Ben Cleo Dora", "Ann, Ben and 2 others"],
+  ])("names %j as %s", (people, text) => {
+    expect(
+      names(
+        people
+          .split(" ")
+          .filter(Boolean)
+          .map((username) => ({ username })),
+      ),
+    ).toBe(text);
+  });
+
+  it.each([
+    [-5, "0 seconds"],
+    [1_000, "1 second"],
+    [89_000, "89 seconds"],
+    [90_000, "2 minutes"],
+    [5_400_000, "90 minutes"],
+    [7_200_000, "2 hours"],
+    [86_400_000, "24 hours"],
+    [7 * 86_400_000 - 10, "7 days"],
+  ])("says of %d ms that %s are left", (ms, text) => {
+    expect(timeLeft(ms)).toBe(text);
+  });
+
   it.each([
     [0, "0:00"],
     [75.9, "1:15"],

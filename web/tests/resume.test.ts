@@ -1,13 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { afterClose, backoffMs, FIRST_WAIT_MS, LONGEST_WAIT_MS, RoomCursor } from "../src/net/resume";
+import {
+  afterClose,
+  backoffMs,
+  type DoorKey,
+  FIRST_WAIT_MS,
+  LONGEST_WAIT_MS,
+  RoomCursor,
+} from "../src/net/resume";
 
 describe("a room's cursor", () => {
-  it("joins plainly the first time, with the password where there is one", () => {
-    expect(new RoomCursor("r1").joinFrame("secret")).toEqual({
-      type: "join",
-      room: "r1",
-      password: "secret",
-    });
+  it("joins plainly the first time, with the password or the invitation where there is one", () => {
+    const first = (key?: DoorKey) => new RoomCursor("r1").joinFrame(key);
+    expect(first()).toEqual({ type: "join", room: "r1" });
+    expect(first({ password: "secret" })).toEqual({ type: "join", room: "r1", password: "secret" });
+    expect(first({ invitation: "c0de" })).toEqual({ type: "join", room: "r1", invitation: "c0de" });
   });
 
   it("goes on after the last event it has seen", () => {

@@ -1,49 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { Item, PlaybackState } from "../src/contract";
+import type { PlaybackState } from "../src/contract";
 import { allows } from "../src/permissions";
 import { describePlayback } from "../src/room/describe";
 import { CROSSING_MS, Lanes, STANDING_MS } from "../src/room/lanes";
-import { applyPlaylist, neighbour } from "../src/room/playlist_order";
+import { holdSentence } from "../src/room/notices";
 import { sourceOf, withToken } from "../src/sync/player";
 import { playlistDuration } from "../src/sync/probe";
-import { routeOf } from "../src/ui/router";
-
-const item = (id: string, position: number): Item => ({
-  id,
-  title: id.toUpperCase(),
-  kind: "url",
-  parent: null,
-  position,
-  added_by: { id: "u", username: "Ann" },
-});
-const LIST = [item("a", 0), item("b", 1), item("c", 2)];
-const ids = (items: readonly Item[] | null) => items?.map((i) => i.id).join("");
-
-describe("the playlist", () => {
-  it("takes what was added, edited, moved, removed and cleared", () => {
-    expect(ids(applyPlaylist(LIST, { change: "added", item: item("d", 3) }))).toBe("abcd");
-    expect(
-      applyPlaylist(LIST, { change: "edited", item: { ...item("b", 1), title: "New" } })?.[1]?.title,
-    ).toBe("New");
-    const moved = [item("c", 0), item("a", 1), item("b", 2)];
-    expect(ids(applyPlaylist(LIST, { change: "moved", items: moved }))).toBe("cab");
-    expect(ids(applyPlaylist(LIST, { change: "removed", item: item("b", 1) }))).toBe("ac");
-    expect(ids(applyPlaylist(LIST, { change: "cleared" }))).toBe("");
-  });
-
-  it("asks for the list where an event does not say the whole order", () => {
-    expect(applyPlaylist(LIST, { change: "moved", item: item("c", 0) })).toBeNull();
-  });
-
-  it("knows before which item one goes to get up or down a place", () => {
-    expect([neighbour(LIST, "b", -1), neighbour(LIST, "a", 1), neighbour(LIST, "b", 1)]).toEqual([
-      "a",
-      "c",
-      null,
-    ]);
-    expect([neighbour(LIST, "a", -1), neighbour(LIST, "c", 1)]).toEqual([undefined, undefined]);
-  });
-});
+import { invitationIn, routeOf } from "../src/ui/router";
 
 describe("permission masks", () => {
   it("are read to the last of their 64 bits", () => {
@@ -90,8 +53,50 @@ describe("what somebody did", () => {
     expect(tell(change)).toBe(sentence);
   });
 
+  it("is told of one who went back, and of one who waits no longer", () => {
+    const hold = { since: at, until: at + 10_000, members: [{ id: "b", username: "Ben" }] };
+    expect(
+      describePlayback({ ...before, undoable: 3 }, { ...before, undoable: 2, revision: 5 }, "Ann", () => ""),
+    ).toBe("Ann took the last change back");
+    const held = { ...before, playing: false, hold };
+    expect(describePlayback(held, { ...before, revision: 5 }, "Ann", () => "")).toBe(
+      "Ann went on without Ben",
+    );
+  });
+
+  it("is not told where the room waits, or ceases to, by itself: that stands over the picture", () => {
+    const hold = { since: at, until: at + 10_000, members: [{ id: "b", username: "Ben" }] };
+    expect(tell({ playing: false, hold }, null)).toBeNull();
+    expect(
+      describePlayback({ ...before, playing: false, hold }, { ...before, revision: 5 }, null, () => ""),
+    ).toBeNull();
+    expect(tell({ playing: false }, null)).toBe("Paused at 1:05");
+  });
+
   it("is told once: an older state says nothing", () => {
     expect(tell({ revision: 4, playing: false })).toBeNull();
+  });
+});
+
+describe("a room that waits", () => {
+  const [ann, ben, cleo, dora] = ["Ann", "Ben", "Cleo", "Dora"].map((username, id) => ({
+    id: String(id),
+    username,
+  }));
+  const waiting = (...members: (typeof ann)[]) =>
+    holdSentence({ since: 0, until: 1, members: members.filter((m) => m !== undefined) }, "0");
+
+  it("names whom it waits for, oneself last", () => {
+    expect(waiting(ben).title).toBe("Waiting for Ben…");
+    expect(waiting(ben, ann).title).toBe("Waiting for Ben and you…");
+    expect(waiting(ben, cleo, dora, ann).title).toBe("Waiting for Ben, Cleo and 2 others…");
+  });
+
+  it("says to the one it waits for that it is he", () => {
+    expect(waiting(ann)).toEqual({
+      title: "The room waits until you have loaded",
+      without: "Go on without me",
+    });
   });
 });
 
@@ -143,6 +148,12 @@ describe("addresses", () => {
     expect(
       ["/", "/r/abc", "/s/x_1", "/account", "/r/a.b", "/r", "/x", "/r/a/b"].map((p) => routeOf(p).page),
     ).toEqual(["landing", "room", "stream", "account", "missing", "missing", "missing", "missing"]);
+  });
+
+  it("may carry an invitation, if it is one", () => {
+    expect(invitationIn("?invitation=aB3_-")).toBe("aB3_-");
+    expect(invitationIn("?x=1")).toBeNull();
+    expect(invitationIn("?invitation=%3Cb%3E")).toBeNull();
   });
 
   it("of finished HLS playlists tell their length", () => {

@@ -4,12 +4,14 @@ import { Problem } from "../src/net/problem";
 import { maskOf, PRESET_DEFAULTS, readMask, SITE_DEFAULTS } from "../src/permissions";
 import { describeElsewhere, describeSettings } from "../src/room/describe";
 import { putOut, refusal } from "../src/room/door";
+import { draftOf, standingOf } from "../src/room/invite_dialog";
 import { defaultsOf, presetOf } from "../src/room/presets";
 import { actionsOn, differenceFor, has, RIGHTS, switched } from "../src/room/rights";
-import { formOf, patchOf, problemsOf, type RoomForm } from "../src/room/room_form";
+import { cooldownsFor, formOf, patchOf, problemsOf, type RoomForm } from "../src/room/room_form";
 import type { ChatEntry } from "../src/room/room_store";
 import { newestAt, unreadSince } from "../src/room/unread";
 import { bitrate, codecName, streamFacts } from "../src/stream_facts";
+import { waysOf } from "../src/ui/sign_in";
 
 const ROOM: Room = {
   id: "r",
@@ -79,6 +81,8 @@ describe("the settings form", () => {
     [{ limit: "12" }, { settings: { member_limit: 12 } }],
     [{ delay: "4.5" }, { settings: { live_delay_ms: 4_500 } }],
     [{ wait: "wait" }, { settings: { wait: "wait" } }],
+    [{ approval: true }, { settings: { approval: true } }],
+    [{ cooldown: "600" }, { settings: { kick_cooldown_s: 600 } }],
     [{ preset: "lecture" }, { settings: { role_defaults: defaultsOf("lecture") } }],
     [{ password: "set", newPassword: "open sesame" }, { password: "open sesame" }],
     [{ password: "remove" }, null],
@@ -99,6 +103,14 @@ describe("the settings form", () => {
     });
   });
 
+  it("gives the cool-down back to the site, and shows one that was set elsewhere", () => {
+    const room = { ...ROOM, settings: { ...ROOM.settings, kick_cooldown_s: 7_200 } };
+    expect(edited({ cooldown: "" }, room)).toEqual({ settings: { kick_cooldown_s: null } });
+    expect(edited({ cooldown: "0" }, room)).toEqual({ settings: { kick_cooldown_s: 0 } });
+    expect(cooldownsFor("7200").at(-1)).toEqual(["7200", "2 hours"]);
+    expect(cooldownsFor("60")).toHaveLength(cooldownsFor("").length);
+  });
+
   it.each<[Partial<RoomForm>, string]>([
     [{ name: "  " }, "name"],
     [{ limit: "1.5" }, "limit"],
@@ -117,11 +129,18 @@ describe("what one may do to a member", () => {
   const admin = you(SITE_DEFAULTS.admin);
 
   it("is everything for the creator, and nothing to the creator or to oneself", () => {
-    expect(actionsOn(all, member("member"))).toEqual(["make_admin", "rights", "kick", "ban"]);
-    expect(actionsOn(all, member("admin"))).toEqual(["make_member", "rights", "kick", "ban"]);
+    expect(actionsOn(all, member("member"))).toEqual(["make_admin", "rights", "make_owner", "kick", "ban"]);
+    expect(actionsOn(all, member("admin"))).toEqual(["make_member", "rights", "make_owner", "kick", "ban"]);
     expect(actionsOn(all, member("guest"))).toEqual(["make_member", "rights", "kick", "ban"]);
     expect(actionsOn(admin, member("creator"))).toEqual([]);
     expect(actionsOn({ ...admin, user: member("member").user }, member("member"))).toEqual([]);
+  });
+
+  it("is letting in or turning away, of one who waits", () => {
+    const knocking = member("member", { state: "pending" });
+    expect(actionsOn(all, knocking)).toEqual(["let_in", "turn_away", "ban"]);
+    expect(actionsOn(you(maskOf("APPROVE_MEMBER")), knocking)).toEqual(["let_in", "turn_away"]);
+    expect(actionsOn(you(maskOf("KICK_MEMBER")), knocking)).toEqual([]);
   });
 
   it("leaves admins to those who manage admins", () => {
@@ -164,10 +183,18 @@ describe("a member's rights", () => {
 });
 
 describe("the page of one who is not in", () => {
-  const of = (code: string, detail: string) => refusal(new Problem(code, detail), true);
+  const of = (code: string, detail: string, retryAfter?: number) =>
+    refusal(new Problem(code, detail, 0, { retryAfter }), true);
 
   it("tells a password, a ban, a full room and a closed door apart", () => {
-    expect(of("forbidden", "The room's password is another one.")).toEqual({ step: "password", wrong: true });
+    expect(of("forbidden", "The room's password is another one.")).toEqual({
+      step: "password",
+      problem: "That is not the password.",
+    });
+    expect(refusal(new Problem("forbidden", "This room has a password."), false)).toEqual({
+      step: "password",
+      problem: null,
+    });
     expect(of("forbidden", "You are banned from this room.")).toMatchObject({
       title: "You are banned from this room",
     });
@@ -179,14 +206,64 @@ describe("the page of one who is not in", () => {
     expect(of("not_found", "There is no such room.")).toMatchObject({ title: "There is no such room" });
   });
 
+  it("tells one who waits, one who was put out, and one whose invitation does not do", () => {
+    expect(of("forbidden", "You wait for somebody to let you in.")).toEqual({ step: "pending" });
+    expect(of("forbidden", "You were put out of this room: come back in 42 seconds.", 42)).toMatchObject({
+      again: "Go back in",
+      againIn: 42,
+    });
+    expect(of("forbidden", "This invitation is used up: ask for another one.")).toMatchObject({
+      title: "This invitation does not work",
+      uninvited: true,
+    });
+  });
+
+  it("says after too many passwords when the next one may be tried", () => {
+    expect(of("rate_limited", "Too many tries.", 12)).toEqual({
+      step: "password",
+      problem: "That was a little too fast. Try again in 12 seconds.",
+    });
+  });
+
   it("says to one who was put out whether he may come back", () => {
     expect(putOut("kicked")).toMatchObject({ title: "You were removed from the room", again: "Go back in" });
+    expect(putOut("kicked", 60)).toMatchObject({ againIn: 60 });
+    expect(putOut("turned away")).toMatchObject({ title: "You were not let in" });
     expect(putOut("banned")).not.toHaveProperty("again");
     expect(putOut("left")).toMatchObject({ title: "You have left the room" });
     expect(putOut("guests are no longer let in")).toMatchObject({
       detail: "Guests are no longer let in.",
       account: true,
     });
+  });
+});
+
+describe("an invitation", () => {
+  const one = { code: "c", url: "u", max_uses: null, uses: 0, expires_at: null };
+
+  it("is asked for with what was chosen only", () => {
+    expect(draftOf("", "")).toEqual({});
+    expect(draftOf("3600", "5")).toEqual({ expires_in: 3_600, max_uses: 5 });
+  });
+
+  it("says how it stands", () => {
+    expect(standingOf(one, 0)).toBe("Nobody came yet · does not end");
+    expect(standingOf({ ...one, max_uses: 5, uses: 2, expires_at: 7_200_000 }, 0)).toBe(
+      "2 of 5 came · 2 hours left",
+    );
+    expect(standingOf({ ...one, max_uses: 1, uses: 1 }, 0)).toBe("Used up: 1 person came");
+    expect(standingOf({ ...one, expires_at: 5 }, 5)).toBe("Expired");
+  });
+});
+
+describe("registration", () => {
+  const ways = (...asked: Parameters<typeof waysOf>) => waysOf(...asked).map(([way]) => way);
+
+  it("is offered where it is open to somebody", () => {
+    expect(ways("open", true)).toEqual(["guest", "login", "register"]);
+    expect(ways("invite", false)).toEqual(["login", "register"]);
+    expect(ways("closed", true)).toEqual(["guest", "login"]);
+    expect(ways("closed", false)).toEqual(["login"]);
   });
 });
 

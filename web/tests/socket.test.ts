@@ -163,6 +163,37 @@ describe("the socket", () => {
     await expect(said).resolves.toMatchObject({ type: "ack" });
   });
 
+  it("asks again for a room in front of which it waits, and not for one it was turned away from", async () => {
+    const first = await connected();
+    const again = async (state: string) => {
+      socket.join("r1", listener, { invitation: "c" });
+      const join = current().last("join");
+      expect(join).toMatchObject({ invitation: "c" });
+      if (state !== "") current().say({ type: "you", room: "r1", role: "member", state, permissions: "0" });
+      current().say({ type: "error", id: join?.id, code: "forbidden", detail: "You wait." });
+      const { length } = wires;
+      current().close(1006);
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(wires.length).toBeGreaterThan(length);
+      current().accept();
+      return current().last("join") !== undefined;
+    };
+    expect(first).toBe(current());
+    expect(await again("pending")).toBe(true);
+    expect(await again("")).toBe(false);
+    expect(heard.slice(1)).toEqual(["you", "refused forbidden", "refused forbidden"]);
+  });
+
+  it("tells the person after too many passwords, instead of trying the same one again", async () => {
+    await connected();
+    socket.join("r1", listener, { password: "guess" });
+    const error = { type: "error", code: "rate_limited", detail: "Too many.", retry_after: 1 };
+    current().say({ ...error, id: current().last("join")?.id });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(heard.at(-1)).toBe("refused rate_limited");
+    expect(current().sent.filter((frame) => frame.type === "join")).toHaveLength(2);
+  });
+
   it("does not repeat a playback command that was under way: its moment is over", async () => {
     const first = await connected();
     const asked = socket.request({ type: "playback", room: "r1", action: "next" });

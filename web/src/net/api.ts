@@ -2,9 +2,11 @@
 
 import type {
   ChatMessage,
+  Invitation,
   Item,
   Member,
   Page,
+  Play,
   PlaybackState,
   Room,
   RoomRole,
@@ -12,6 +14,7 @@ import type {
   User,
 } from "../contract";
 import type { Preset } from "../permissions";
+import type { Place } from "../room/playlist_tree";
 import type { RoomPatch } from "../room/room_form";
 import { forget, freshToken, session, signIn, type TokenAnswer } from "./account";
 import { type FieldError, offline, Problem } from "./problem";
@@ -28,13 +31,24 @@ export interface RoomDraft {
 
 export interface ItemDraft {
   title?: string;
-  kind: "url" | "live";
+  kind: "url" | "live" | "folder";
   url?: string;
   stream?: string;
   /** Seconds, where the browser could find out. */
   duration?: number;
   subtitles?: Subtitle[];
 }
+
+/** Items the server takes in one addition. */
+export const ADDED_AT_ONCE = 200;
+
+export interface InvitationDraft {
+  /** Seconds; absent: it does not end. */
+  expires_in?: number;
+  max_uses?: number;
+}
+
+export type Registration = "open" | "invite" | "closed";
 
 export interface NewStream {
   stream: string;
@@ -167,8 +181,8 @@ function query(values: Record<string, string | number | undefined | null>): stri
 const seg = encodeURIComponent;
 
 export const api = {
-  register: async (username: string, password: string) =>
-    signIn(await post("auth/register", { username, password })),
+  register: async (username: string, password: string, invitation?: string) =>
+    signIn(await post("auth/register", { username, password, ...(invitation ? { invitation } : {}) })),
   login: async (username: string, password: string) =>
     signIn(await post("auth/login", { username, password })),
   guest: async (nickname: string) => signIn(await post("auth/guest", { nickname })),
@@ -183,6 +197,9 @@ export const api = {
     forget();
   },
 
+  /** Ways to sign in, and who may register. */
+  providers: () => call<{ registration?: Registration }>("GET", "auth/providers"),
+
   me: () => call<User>("GET", "users/me"),
   rename: (username: string) => call<User>("PATCH", "users/me", { username }),
   changePassword: (old_password: string, new_password: string) =>
@@ -195,21 +212,39 @@ export const api = {
   changeRoom: (room: string, patch: RoomPatch) => call<Room>("PATCH", `rooms/${seg(room)}`, patch),
   deleteRoom: (room: string) => call<void>("DELETE", `rooms/${seg(room)}`),
   leaveRoom: (room: string) => call<void>("POST", `rooms/${seg(room)}/leave`),
-  members: (room: string, after?: string) =>
-    call<Page<Member>>("GET", `rooms/${seg(room)}/members${query({ after, limit: 200 })}`),
+  /** Those in one state, in the order they came; `state` absent: the active. */
+  members: (room: string, after?: string, state?: Member["state"]) =>
+    call<Page<Member>>("GET", `rooms/${seg(room)}/members${query({ state, after, limit: 200 })}`),
   changeMember: (room: string, user: string, patch: MemberPatch) =>
     call<Member>("PATCH", `rooms/${seg(room)}/members/${seg(user)}`, patch),
   kick: (room: string, user: string) => call<void>("DELETE", `rooms/${seg(room)}/members/${seg(user)}`),
 
+  invitations: (room: string) =>
+    call<Page<Invitation>>("GET", `rooms/${seg(room)}/invitations${query({ limit: 100 })}`),
+  invite: (room: string, draft: InvitationDraft) =>
+    call<Invitation>("POST", `rooms/${seg(room)}/invitations`, draft),
+  revokeInvitation: (room: string, code: string) =>
+    call<void>("DELETE", `rooms/${seg(room)}/invitations/${seg(code)}`),
+
   playlist: (room: string, after?: string) =>
     call<Page<Item>>("GET", `rooms/${seg(room)}/playlist${query({ after, limit: 200 })}`),
-  addItem: (room: string, draft: ItemDraft) => call<Item>("POST", `rooms/${seg(room)}/playlist`, draft),
+  addItem: (room: string, draft: ItemDraft & { parent?: string }) =>
+    call<Item>("POST", `rooms/${seg(room)}/playlist`, draft),
+  /** Several in their order, all of them or none; at most `ADDED_AT_ONCE`. */
+  addItems: (room: string, items: ItemDraft[], parent?: string) =>
+    call<{ items: Item[] }>("POST", `rooms/${seg(room)}/playlist`, { items, ...(parent ? { parent } : {}) }),
   editItem: (room: string, item: string, change: { title?: string; url?: string }) =>
     call<Item>("PATCH", `rooms/${seg(room)}/playlist/${seg(item)}`, change),
   removeItem: (room: string, item: string) =>
     call<void>("DELETE", `rooms/${seg(room)}/playlist/${seg(item)}`),
-  moveItem: (room: string, item: string, before: string | null) =>
-    call<unknown>("POST", `rooms/${seg(room)}/playlist/${seg(item)}/move`, { before }),
+  moveItem: (room: string, item: string, place: Place) =>
+    call<Item>("POST", `rooms/${seg(room)}/playlist/${seg(item)}/move`, place),
+  learnDuration: (room: string, item: string, duration: number) =>
+    call<Item>("POST", `rooms/${seg(room)}/playlist/${seg(item)}/duration`, { duration }),
+  undoPlaylist: (room: string, version: number) =>
+    call<unknown>("POST", `rooms/${seg(room)}/playlist/undo`, { version }),
+  played: (room: string, after?: string) =>
+    call<Page<Play>>("GET", `rooms/${seg(room)}/playlist/history${query({ after, limit: 50 })}`),
   clearPlaylist: (room: string) => call<void>("DELETE", `rooms/${seg(room)}/playlist`),
 
   messages: (room: string, before?: string) =>

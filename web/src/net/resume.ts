@@ -12,10 +12,15 @@ export interface Cursor {
   epoch: string | number;
 }
 
-export interface JoinFrame {
+/** What opens a room's door: its password, or an invitation, which needs none. */
+export interface DoorKey {
+  password?: string;
+  invitation?: string;
+}
+
+export interface JoinFrame extends DoorKey {
   type: "join";
   room: string;
-  password?: string;
   after?: number;
   epoch?: string | number;
 }
@@ -30,9 +35,8 @@ export class RoomCursor {
   }
 
   /** The frame that joins, or goes on where we were. */
-  joinFrame(password?: string): JoinFrame {
-    const frame: JoinFrame = { type: "join", room: this.room };
-    if (password !== undefined) frame.password = password;
+  joinFrame(key: DoorKey = {}): JoinFrame {
+    const frame: JoinFrame = { type: "join", room: this.room, ...key };
     if (this.cursor !== null) {
       frame.after = this.cursor.seq;
       frame.epoch = this.cursor.epoch;

@@ -5,7 +5,7 @@ import type { AckFrame, ErrorFrame, Joined, Resumed, RoomEvent, RoomNotice, Serv
 import { Clock, SleepDetector } from "../sync/clock";
 import { offline, Problem } from "./problem";
 import { randomId } from "./random_id";
-import { afterClose, backoffMs, type JoinFrame, RoomCursor } from "./resume";
+import { afterClose, backoffMs, type DoorKey, type JoinFrame, RoomCursor } from "./resume";
 
 const ANSWER_MS = 10_000;
 const PROBE_MS = 6_000;
@@ -45,8 +45,11 @@ interface Pending {
 interface JoinedRoom {
   cursor: RoomCursor;
   listener: RoomListener;
-  password: string | undefined;
+  key: DoorKey;
+  /** Not let in: only somebody's wish asks again. */
   refused: boolean;
+  /** Somebody has to let us in: a new connection goes on waiting. */
+  waits: boolean;
 }
 
 export class Socket {
@@ -77,13 +80,14 @@ export class Socket {
   }
 
   /** Be in a room from now on, over however many connections. */
-  join(room: string, listener: RoomListener, password?: string): void {
+  join(room: string, listener: RoomListener, key: DoorKey = {}): void {
     const known = this.rooms.get(room);
     const entry: JoinedRoom = {
       cursor: known?.cursor ?? new RoomCursor(room),
       listener,
-      password,
+      key,
       refused: false,
+      waits: false,
     };
     this.rooms.set(room, entry);
     if (this.ws?.readyState === WebSocket.OPEN) this.sendJoin(entry);
@@ -212,7 +216,7 @@ export class Socket {
   }
 
   private sendJoin(room: JoinedRoom): void {
-    const frame: JoinFrame & { id: string } = { ...room.cursor.joinFrame(room.password), id: randomId(12) };
+    const frame: JoinFrame & { id: string } = { ...room.cursor.joinFrame(room.key), id: randomId(12) };
     const timer = setTimeout(() => {
       // No answer to a join leaves nothing to go on with: a new connection may reach a gateway that answers.
       if (this.pending.delete(frame.id)) this.ws?.close(4000);
@@ -221,7 +225,9 @@ export class Socket {
       resolve: () => this.resendChat(),
       reject: (problem) => {
         if (problem.code === "offline") return;
-        if (problem.code === "unavailable" || problem.code === "rate_limited") {
+        // Too many guesses of a password are for the person to know of, who has another one to try.
+        const guessed = problem.code === "rate_limited" && room.key.password !== undefined;
+        if (!guessed && (problem.code === "unavailable" || problem.code === "rate_limited")) {
           const wait = (problem.more.retryAfter ?? 1) * 1000;
           setTimeout(() => this.ws?.readyState === WebSocket.OPEN && this.sendJoin(room), wait);
           return;
@@ -230,7 +236,7 @@ export class Socket {
           this.ws?.close(4000);
           return;
         }
-        room.refused = true;
+        room.refused = !room.waits;
         room.listener.refused(problem);
       },
       timer,
@@ -306,13 +312,17 @@ export class Socket {
         return;
       case "kicked":
         room.refused = true;
+        room.waits = false;
         room.cursor.forget();
+        room.listener.notice(frame);
+        return;
+      case "you":
+        room.waits = frame.state === "pending";
         room.listener.notice(frame);
         return;
       case "danmaku":
       case "viewers":
       case "stream_viewers":
-      case "you":
       case "play_token":
         room.listener.notice(frame);
         return;

@@ -6,12 +6,13 @@ import { api } from "../net/api";
 import { sentenceOf } from "../net/problem";
 import { Avatar, Field } from "../ui/basics";
 import { Header } from "../ui/header";
-import { go } from "../ui/router";
+import { go, invitationIn } from "../ui/router";
 import { SignIn } from "../ui/sign_in";
 import { toast } from "../ui/toasts";
 
 export function Account() {
   const user = session.value?.user;
+  const invitation = invitationIn(location.search);
   useEffect(() => {
     document.title = "Account · Matinee";
     if (session.peek() !== null) api.me().then(setUser, () => undefined);
@@ -23,7 +24,7 @@ export function Account() {
         {user === undefined ? (
           <section class="card">
             <h1>Who are you?</h1>
-            <SignIn first="login" />
+            <SignIn first={invitation === null ? "login" : "register"} invitation={invitation} />
           </section>
         ) : (
           <>
@@ -43,7 +44,7 @@ export function Account() {
                 <p class="muted">
                   A guest is forgotten with the browser's data. With an account you stay yourself.
                 </p>
-                <SignIn first="register" guest={false} />
+                <SignIn first="register" guest={false} invitation={invitation} />
               </section>
             ) : (
               <>

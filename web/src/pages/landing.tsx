@@ -10,7 +10,7 @@ import { PRESETS } from "../room/presets";
 import { Field, Spinner } from "../ui/basics";
 import { Header } from "../ui/header";
 import { Icon } from "../ui/icons";
-import { go, routeOf } from "../ui/router";
+import { go, invitationIn, routeOf } from "../ui/router";
 import { SignIn, Tabs } from "../ui/sign_in";
 
 export function Landing() {
@@ -164,9 +164,9 @@ function JoinRoom() {
   const [problem, setProblem] = useState<string | null>(null);
   const onSubmit = (event: Event) => {
     event.preventDefault();
-    const id = roomIdOf(link.trim());
-    if (id === null) setProblem("That is neither an invite link nor a room's code.");
-    else go(`/r/${id}`);
+    const path = roomPathOf(link.trim());
+    if (path === null) setProblem("That is neither an invite link nor a room's code.");
+    else go(path);
   };
   return (
     <form class="stack" onSubmit={onSubmit}>
@@ -188,11 +188,15 @@ function JoinRoom() {
   );
 }
 
-function roomIdOf(text: string): string | null {
-  if (/^[A-Za-z0-9_-]+$/.test(text)) return text;
+/** Where a link or a code leads, with the invitation that is in it; null: to no room. */
+function roomPathOf(text: string): string | null {
+  if (/^[A-Za-z0-9_-]+$/.test(text)) return `/r/${text}`;
   try {
-    const route = routeOf(new URL(text).pathname);
-    return route.page === "room" ? route.id : null;
+    const url = new URL(text);
+    const route = routeOf(url.pathname);
+    const invitation = invitationIn(url.search);
+    if (route.page !== "room") return null;
+    return `/r/${route.id}${invitation === null ? "" : `?invitation=${invitation}`}`;
   } catch {
     return null;
   }

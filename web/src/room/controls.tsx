@@ -1,12 +1,13 @@
 /** The bar under the picture: play, seek, sound, drift, danmaku, speed, full screen. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { clockTime, drift, driftGrade, speed } from "../format";
 import type { Socket } from "../net/socket";
 import { preferences } from "../preferences";
 import type { SyncEngine } from "../sync/engine";
 import { positionAt } from "../sync/timeline";
 import { IconButton } from "../ui/basics";
+import { useBeat } from "../ui/beat";
 import { Icon } from "../ui/icons";
 import { useOutside } from "../ui/menu";
 import type { Actions } from "./actions";
@@ -24,15 +25,6 @@ interface Props {
   onFullscreen: () => void;
 }
 
-/** Re-render a few times a second: time goes on without any signal. */
-function useBeat(ms: number): void {
-  const [, beat] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => beat((n) => n + 1), ms);
-    return () => clearInterval(timer);
-  }, [ms]);
-}
-
 export function Controls({ store, socket, engine, actions, onFullscreen }: Props) {
   // Each part beats for itself: a part whose props stay the same is not rendered again with its parent.
   useBeat(REFRESH_MS);
@@ -43,14 +35,20 @@ export function Controls({ store, socket, engine, actions, onFullscreen }: Props
   const may = actions.mayPlay;
   const playing = free ? !video.paused : state.playing;
   const mayChoose = store.can("CHANGE_CURRENT_MOVIE");
-  const many = store.items.value.length > 1;
+  const many = store.count.value > 1;
   return (
     <div class="controls">
       <SeekBar store={store} engine={engine} actions={actions} />
       <div class="controls-row">
         <IconButton
           icon={playing ? "pause" : "play"}
-          label={playing ? "Pause for everybody (K)" : "Play for everybody (K)"}
+          label={
+            playing
+              ? "Pause for everybody (K)"
+              : state.hold && !free
+                ? "Play without waiting (K)"
+                : "Play for everybody (K)"
+          }
           disabled={!may}
           title={may ? undefined : NOT_ALLOWED}
           onClick={() => actions.toggle()}
@@ -308,11 +306,17 @@ function Settings({ store, actions, engine }: Pick<Props, "store" | "actions" | 
   const free = engine.free.value;
   const may = free || store.can("CHANGE_PLAYBACK_RATE");
   const rate = free ? engine.video.playbackRate : (state?.rate ?? 1);
+  const undoable = state?.undoable ?? 0;
   return (
     <div class="popover-anchor" ref={box}>
-      <IconButton icon="gear" label="Speed and order" aria-expanded={open} onClick={() => setOpen(!open)} />
+      <IconButton
+        icon="gear"
+        label="Speed, order and undo"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      />
       {open && (
-        <div class="popover" role="dialog" aria-label="Speed and order">
+        <div class="popover" role="dialog" aria-label="Speed, order and undo">
           {!state?.live && (
             <>
               <h3>Speed {free ? "here" : "for everybody"}</h3>
@@ -352,6 +356,18 @@ function Settings({ store, actions, engine }: Pick<Props, "store" | "actions" | 
               </button>
             ))}
           </div>
+          {store.can("PLAY_CONTROL") && (
+            <button
+              type="button"
+              class="wide"
+              disabled={undoable === 0}
+              title={undoable === 0 ? "Nobody has changed anything yet" : "Undo (U)"}
+              onClick={() => void store.undo()}
+            >
+              <Icon name="undo" size={16} /> Undo last change
+              {undoable > 1 && <small class="muted">{undoable}</small>}
+            </button>
+          )}
         </div>
       )}
     </div>

@@ -1,7 +1,7 @@
 /** What somebody did, as a sentence: "Ann paused at 12:03". */
 
-import type { Item, PlaybackState, Room, RoomEvent } from "../contract";
-import { clockTime, speed } from "../format";
+import type { Item, Member, PlaybackState, Room, RoomEvent } from "../contract";
+import { clockTime, names, speed } from "../format";
 import type { Phase } from "../sync/controller";
 import { positionAt } from "../sync/timeline";
 
@@ -21,6 +21,7 @@ export function describePlayback(
 ): string | null {
   const who = by ?? "The room";
   if (before === null || before.revision >= after.revision) return null;
+  if ((after.undoable ?? 0) < (before.undoable ?? 0)) return `${who} took the last change back`;
   if (before.item !== after.item) {
     if (after.item === null) return by === null ? "The playlist has ended" : `${who} stopped playback`;
     const title = titleOf(after.item);
@@ -30,6 +31,9 @@ export function describePlayback(
   }
   if (before.mode !== after.mode)
     return `${who} ${by === null ? "now " : "set the playlist: "}${MODES[after.mode]}`;
+  // That the room waits, and for whom, stands over the picture as long as it does.
+  if (by === null && (before.hold || after.hold)) return null;
+  if (before.hold && after.playing) return `${who} went on without ${names(before.hold.members)}`;
   if (before.rate !== after.rate) return `${who} set the speed to ${speed(after.rate)}`;
   const place = after.live ? "" : ` at ${clockTime(after.position)}`;
   if (before.playing && !after.playing) {
@@ -42,27 +46,60 @@ export function describePlayback(
   return before.playing === after.playing ? null : `${who} pressed play`;
 }
 
-/** A sentence for a change of the playlist. */
+/** A sentence for a change of the playlist; `known`: what was on it before. */
 export function describePlaylist(
   event: Extract<RoomEvent, { type: "playlist" }>,
-  known: Item | undefined,
+  known: readonly Item[],
 ): string | null {
   const who = event.by?.username;
   if (!who) return null;
-  const title = (event.item ?? known)?.title;
-  const what = title ? `“${title}”` : "a video";
+  if (event.undo) return `${who} took back a change of the playlist`;
+  // Those that only made room for it come along with what was added.
+  const fresh = (event.items ?? (event.item ? [event.item] : [])).filter(
+    (item) => !known.some((other) => other.id === item.id),
+  );
   switch (event.change) {
     case "added":
-      return event.items && event.items.length > 1
-        ? `${who} added ${event.items.length} videos`
-        : `${who} added ${what}`;
+      return fresh.length > 1 ? `${who} added ${fresh.length} videos` : `${who} added ${named(fresh[0])}`;
     case "removed":
-      return `${who} removed ${what}`;
+      return `${who} removed ${named(event.item ?? known.find((item) => item.id === event.items?.[0]?.id))}`;
     case "cleared":
       return `${who} cleared the playlist`;
-    default:
-      return null;
+    case "moved":
+      return `${who} moved ${named(event.item ?? undefined)}`;
+    case "edited":
+      return onlyLearned(event.item, known) ? null : `${who} changed ${named(event.item ?? undefined)}`;
   }
+}
+
+/** Whether a length that nobody knew is all that is new: his player found it, he did nothing. */
+function onlyLearned(item: Item | null | undefined, known: readonly Item[]): boolean {
+  const before = known.find((other) => other.id === item?.id);
+  if (!item || !before) return false;
+  return !before.duration && !!item.duration && before.title === item.title && before.url === item.url;
+}
+
+function named(item: Item | undefined): string {
+  if (item === undefined) return "a video";
+  return `${item.kind === "folder" ? "the folder " : ""}“${item.title}”`;
+}
+
+/** A sentence for somebody who came, went or knocked. */
+export function describeMember(
+  event: Extract<RoomEvent, { type: "member" }>,
+  before: Member | undefined,
+): string | null {
+  const { username } = event.member.user;
+  if (event.change === "updated") {
+    if (event.member.state === "pending" && before?.state !== "pending")
+      return `${username} would like to come in`;
+    if (event.member.role === "creator" && before !== undefined && before.role !== "creator")
+      return `The room is ${username}’s now`;
+    return null;
+  }
+  if (before?.state === "pending" && event.change === "left") return null;
+  if (event.change === "joined") return before?.online ? null : `${username} came in`;
+  return event.removed ? `${username} was ${event.removed}` : `${username} left`;
 }
 
 /** A sentence for a change of the room itself, or null when it says nothing to those in it. */

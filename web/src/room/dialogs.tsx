@@ -2,12 +2,13 @@
 
 import type { Signal } from "@preact/signals";
 import { useState } from "preact/hooks";
-import { serverOf, titleOfUrl } from "../format";
-import { api, type ItemDraft, type NewStream } from "../net/api";
+import { serverOf } from "../format";
+import { api, type NewStream } from "../net/api";
 import { sentenceOf } from "../net/problem";
-import { probeDuration } from "../sync/probe";
 import { Confirm, CopyField, Dialog, Field } from "../ui/basics";
 import { go } from "../ui/router";
+import { AddDialog } from "./add_dialog";
+import { InviteDialog } from "./invite_dialog";
 import type { RoomStore } from "./room_store";
 import { RoomSettingsDialog } from "./settings_dialog";
 
@@ -19,11 +20,11 @@ export function Dialogs({ store, dialog }: { store: RoomStore; dialog: Signal<Di
   };
   switch (dialog.value) {
     case "add":
-      return <AddVideo store={store} onClose={onClose} />;
+      return <AddDialog store={store} onClose={onClose} />;
     case "live":
       return <GoLive store={store} onClose={onClose} />;
     case "invite":
-      return <Invite store={store} onClose={onClose} />;
+      return <InviteDialog store={store} onClose={onClose} />;
     case "settings":
       return <RoomSettingsDialog store={store} onClose={onClose} />;
     case "leave":
@@ -31,83 +32,6 @@ export function Dialogs({ store, dialog }: { store: RoomStore; dialog: Signal<Di
     default:
       return null;
   }
-}
-
-function AddVideo({ store, onClose }: { store: RoomStore; onClose: () => void }) {
-  const [url, setUrl] = useState("");
-  const [title, setTitle] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
-  const mayChoose = store.can("CHANGE_CURRENT_MOVIE");
-  const idle = store.state.value?.item == null;
-
-  const add = async (play: boolean) => {
-    const address = url.trim();
-    if (!/^https?:\/\/./i.test(address) && !address.startsWith("/")) {
-      setProblem("That is no web address. It begins with https:// or http://.");
-      return;
-    }
-    setBusy(true);
-    setProblem(null);
-    try {
-      const draft: ItemDraft = { kind: "url", url: address, title: title.trim() || titleOfUrl(address) };
-      const duration = await probeDuration(address);
-      if (duration !== null) draft.duration = duration;
-      const item = await api.addItem(store.id, draft);
-      onClose();
-      if (play) await store.playItem(item.id);
-    } catch (error) {
-      setProblem(sentenceOf(error));
-      setBusy(false);
-    }
-  };
-  return (
-    <Dialog title="Add a video" onClose={onClose}>
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void add(mayChoose && idle);
-        }}
-      >
-        <Field
-          label="Link to the video"
-          type="text"
-          inputMode="url"
-          value={url}
-          required
-          autoFocus
-          maxLength={4096}
-          autocomplete="off"
-          placeholder="https://…/film.mp4"
-          hint="A file (MP4, WebM), HLS (.m3u8) or FLV that browsers may fetch."
-          error={problem ?? undefined}
-          onInput={(event) => {
-            setUrl(event.currentTarget.value);
-            setProblem(null);
-          }}
-        />
-        <Field
-          label="Title"
-          value={title}
-          maxLength={200}
-          autocomplete="off"
-          placeholder={url.trim() ? titleOfUrl(url.trim()) : "From the link, unless you give one"}
-          onInput={(event) => setTitle(event.currentTarget.value)}
-        />
-        <div class="row end">
-          {mayChoose && !idle && (
-            <button type="button" disabled={busy || !url.trim()} onClick={() => void add(true)}>
-              Play it now
-            </button>
-          )}
-          <button type="submit" class="primary" disabled={busy || !url.trim()}>
-            {busy ? "Adding…" : mayChoose && idle ? "Add and play" : "Add to the playlist"}
-          </button>
-        </div>
-      </form>
-    </Dialog>
-  );
 }
 
 function GoLive({ store, onClose }: { store: RoomStore; onClose: () => void }) {
@@ -189,21 +113,6 @@ function GoLive({ store, onClose }: { store: RoomStore; onClose: () => void }) {
             </button>
           )}
         </div>
-      </div>
-    </Dialog>
-  );
-}
-
-function Invite({ store, onClose }: { store: RoomStore; onClose: () => void }) {
-  return (
-    <Dialog title="Invite" onClose={onClose}>
-      <div class="stack">
-        <p class="muted">
-          {store.room.value?.has_password
-            ? "Whoever has this link and the password can come in."
-            : "Whoever has this link can come in. No account is needed."}
-        </p>
-        <CopyField label="Invite link" value={`${location.origin}/r/${store.id}`} />
       </div>
     </Dialog>
   );

@@ -11,7 +11,9 @@ export function startReporting(store: RoomStore, socket: Socket, engine: SyncEng
   const report = () => {
     const item = store.state.peek()?.item;
     if (socket.state.peek() !== "open" || store.entry.peek().step !== "in" || !item) return;
-    const position = engine.position();
+    const { buffering } = engine.status.peek();
+    // Before anything has loaded there is no position but the one that is wanted.
+    const position = engine.position() ?? (buffering ? engine.target() : null);
     if (position === null) return;
     socket.post({
       type: "report",
@@ -19,19 +21,20 @@ export function startReporting(store: RoomStore, socket: Socket, engine: SyncEng
       item,
       position,
       playing: !engine.video.paused,
-      buffering: engine.status.peek().buffering,
+      buffering,
       rate: engine.video.playbackRate,
       rtt: socket.clock.delay,
       drift_ms: engine.free.peek() ? null : engine.status.peek().driftMs,
     });
   };
   const timer = setInterval(report, REPORT_MS);
-  let buffering = false;
+  let lacking: string | null = null;
   const stop = effect(() => {
-    const now = engine.status.value.buffering;
+    const item = store.state.value?.item ?? null;
+    const now = engine.status.value.buffering ? item : null;
     store.ownDrift.value = engine.free.value ? null : engine.status.value.driftMs;
-    if (now !== buffering) {
-      buffering = now;
+    if (now !== lacking) {
+      lacking = now;
       report();
     }
   });

@@ -30,7 +30,7 @@ export function RightsDialog({
     setProblem(null);
     try {
       const difference = differenceFor(member, store.settings.value, mask);
-      store.takeChanged(await api.changeMember(store.id, member.user.id, difference));
+      store.people.changed(await api.changeMember(store.id, member.user.id, difference));
       onClose();
     } catch (error) {
       setProblem(sentenceOf(error));

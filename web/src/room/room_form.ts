@@ -1,6 +1,7 @@
 /** The form of the room's settings: what it starts with, and what of it has to be sent. */
 
 import type { Room, RoomSettings } from "../contract";
+import { timeLeft } from "../format";
 import type { Preset } from "../permissions";
 import { defaultsOf, presetOf } from "./presets";
 
@@ -17,6 +18,9 @@ export interface RoomForm {
   /** Seconds, as typed. */
   delay: string;
   wait: "ignore" | "wait";
+  approval: boolean;
+  /** Seconds one who was put out stays out; empty: as long as the site says. */
+  cooldown: string;
   /** Null: as it is, changed by hand. */
   preset: Preset | null;
   password: "keep" | "remove" | "set";
@@ -39,6 +43,8 @@ export function formOf(room: Room): RoomForm {
     limit: settings.member_limit ? String(settings.member_limit) : "",
     delay: String((settings.live_delay_ms ?? 3_000) / 1000),
     wait: settings.wait ?? "ignore",
+    approval: settings.approval ?? false,
+    cooldown: settings.kick_cooldown_s == null ? "" : String(settings.kick_cooldown_s),
     preset: presetOf(settings.role_defaults),
     password: "keep",
     newPassword: "",
@@ -73,9 +79,27 @@ export function patchOf(room: Room, form: RoomForm): RoomPatch | null {
   const delayMs = Math.round(Number(form.delay) * 1000);
   if (delayMs !== (room.settings.live_delay_ms ?? 3_000)) settings.live_delay_ms = delayMs;
   if (form.wait !== before.wait) settings.wait = form.wait;
+  if (form.approval !== before.approval) settings.approval = form.approval;
+  if (form.cooldown !== before.cooldown)
+    settings.kick_cooldown_s = form.cooldown === "" ? null : Number(form.cooldown);
   if (form.preset !== null && form.preset !== before.preset) settings.role_defaults = defaultsOf(form.preset);
   if (Object.keys(settings).length > 0) patch.settings = settings;
   if (form.password === "set") patch.password = form.newPassword;
   if (form.password === "remove" && room.has_password) patch.password = null;
   return Object.keys(patch).length > 0 ? patch : null;
+}
+
+const COOLDOWNS: readonly (readonly [string, string])[] = [
+  ["", "As long as this site says"],
+  ["0", "Not at all: they may come back at once"],
+  ["60", "1 minute"],
+  ["600", "10 minutes"],
+  ["3600", "1 hour"],
+  ["86400", "1 day"],
+];
+
+/** How long one who was put out may be kept out, in words; one that was set otherwise is among them. */
+export function cooldownsFor(now: string): readonly (readonly [string, string])[] {
+  if (COOLDOWNS.some(([seconds]) => seconds === now)) return COOLDOWNS;
+  return [...COOLDOWNS, [now, timeLeft(Number(now) * 1000)]];
 }

@@ -6,7 +6,6 @@ import type {
   Danmaku,
   Item,
   Joined,
-  Member,
   PlaybackMode,
   PlaybackState,
   PlayToken,
@@ -19,27 +18,51 @@ import type {
 import { api } from "../net/api";
 import { type Problem, sentenceOf } from "../net/problem";
 import { randomId } from "../net/random_id";
+import type { DoorKey } from "../net/resume";
 import type { RoomListener, Socket } from "../net/socket";
 import { allows, type Permission } from "../permissions";
+import { localNow } from "../sync/engine";
 import { toast } from "../ui/toasts";
-import { describePlayback, describePlaylist, describeSettings } from "./describe";
+import { describeMember, describePlayback, describePlaylist, describeSettings } from "./describe";
 import { DELETED, type Entry, putOut, refusal } from "./door";
+import { People } from "./people";
 import { applyPlaylist, inOrder } from "./playlist_order";
+import { foldersAbove, type Tree, treeOf } from "./playlist_tree";
 
 /** What the chat shows: messages, and lines about what happened. */
 export type ChatEntry =
   | { kind: "message"; message: ChatMessage; pending?: boolean; failed?: string }
   | { kind: "note"; id: string; text: string; at: number };
 
+/** What somebody did to the playback. */
+export interface Told {
+  id: number;
+  text: string;
+  /** How many steps back lead to before it; 0: it was no member's doing, or is one that goes back itself. */
+  undo: number;
+}
+
+/** What somebody did to the playlist, at this version. */
+export interface ListChange {
+  text: string;
+  version: number;
+  change: "added" | "edited" | "moved" | "removed" | "cleared";
+  by: string;
+}
+
 const CHAT_KEPT = 500;
 const CHOSEN_AND_STARTED_MS = 3_000;
+/** The same thing said again so soon is one thing that was done in steps. */
+const SAME_MS = 3_000;
 
 export interface PlaybackCommand extends Record<string, unknown> {
-  action: "play" | "pause" | "seek" | "rate" | "select" | "next" | "previous" | "mode";
+  action: "play" | "pause" | "seek" | "rate" | "select" | "next" | "previous" | "mode" | "undo";
   position?: number;
   rate?: number;
   item?: string;
   mode?: PlaybackMode;
+  /** What it is based on: refused where the room has moved on. */
+  revision?: number;
 }
 
 export class RoomStore implements RoomListener {
@@ -48,7 +71,11 @@ export class RoomStore implements RoomListener {
   readonly you = signal<You | null>(null);
   readonly state = signal<PlaybackState | null>(null);
   readonly items = signal<Item[]>([]);
-  readonly members = signal<ReadonlyMap<string, Member>>(new Map());
+  /** Folders that are open on this page. */
+  readonly open = signal<ReadonlySet<string>>(new Set());
+  /** The folder that what is added next goes into; null: the top. */
+  readonly into = signal<string | null>(null);
+  readonly people: People;
   readonly chat = signal<ChatEntry[]>([]);
   readonly viewers = signal(0);
   readonly live = signal<ReadonlyMap<string, boolean>>(new Map());
@@ -56,7 +83,9 @@ export class RoomStore implements RoomListener {
   readonly watching = signal<ReadonlyMap<string, number>>(new Map());
   readonly tokens = signal<ReadonlyMap<string, string>>(new Map());
   /** The last thing somebody did, shown over the picture for a moment. */
-  readonly told = signal<{ id: number; text: string } | null>(null);
+  readonly told = signal<Told | null>(null);
+  /** The last change of the playlist, for those who may take it back. */
+  readonly listChange = signal<ListChange | null>(null);
   /** Our own drift, ms, as it is right now. */
   readonly ownDrift = signal<number | null>(null);
   readonly earlierChat = signal<"more" | "loading" | "none">("none");
@@ -68,6 +97,11 @@ export class RoomStore implements RoomListener {
     const id = this.state.value?.item ?? null;
     return id === null ? null : (this.items.value.find((item) => item.id === id) ?? null);
   });
+  readonly tree: ReadonlySignal<Tree> = computed(() => treeOf(this.items.value));
+  /** Items without the folders. */
+  readonly count: ReadonlySignal<number> = computed(
+    () => this.items.value.filter((item) => item.kind !== "folder").length,
+  );
   readonly settings: ReadonlySignal<RoomSettings> = computed(() => this.room.value?.settings ?? {});
 
   /** Somebody's danmaku, for whoever draws them. */
@@ -80,12 +114,19 @@ export class RoomStore implements RoomListener {
   constructor(
     readonly id: string,
     private readonly socket: Socket,
-  ) {}
+  ) {
+    this.people = new People(id);
+  }
 
-  enter(password?: string): void {
-    this.triedPassword = password !== undefined;
-    this.entry.value = { step: "joining" };
-    this.socket.join(this.id, this, password);
+  enter(key: DoorKey = {}): void {
+    this.triedPassword = key.password !== undefined;
+    if (this.entry.peek().step !== "pending") this.entry.value = { step: "joining" };
+    this.socket.join(this.id, this, key);
+  }
+
+  /** Server time, epoch ms. */
+  now(): number {
+    return this.socket.clock.serverAt(localNow());
   }
 
   can(permission: Permission): boolean {
@@ -101,14 +142,16 @@ export class RoomStore implements RoomListener {
       this.lastTold = frame.state;
       this.items.value = inOrder(frame.playlist.items);
       this.playlistVersion = frame.playlist.version;
-      this.members.value = new Map(frame.members.map((member) => [member.user.id, member]));
+      this.people.begin(frame.members);
       this.viewers.value = typeof frame.viewers === "number" ? frame.viewers : (frame.viewers?.count ?? 0);
       this.live.value = new Map((frame.streams ?? []).map((s) => [s.stream, s.status === "live"]));
       this.watching.value = new Map((frame.streams ?? []).map((s) => [s.stream, s.viewers ?? 0]));
       this.takeMessages(frame.messages);
       this.entry.value = { step: "in" };
     });
+    this.openTo(frame.state.item);
     if (frame.playlist.items.length >= 200) void this.refetchPlaylist();
+    if (this.can("APPROVE_MEMBER")) this.people.refresh(["pending"]).catch(() => undefined);
     if (this.room.peek() === null || !fresh) void this.fetchRoom();
     for (const danmaku of frame.danmaku ?? []) this.onDanmaku?.(danmaku);
   }
@@ -165,18 +208,13 @@ export class RoomStore implements RoomListener {
         this.watching.value = new Map(this.watching.value).set(frame.stream, frame.count);
         break;
       case "you":
-        this.you.value = {
-          ...this.you.value,
-          role: frame.role,
-          state: frame.state,
-          permissions: frame.permissions,
-        };
+        this.takeYou(frame);
         break;
       case "play_token":
         this.takeToken(frame);
         break;
       case "kicked":
-        this.entry.value = putOut(frame.reason);
+        this.entry.value = putOut(frame.reason, this.settings.peek().kick_cooldown_s ?? undefined);
         break;
     }
   }
@@ -199,6 +237,36 @@ export class RoomStore implements RoomListener {
   async playItem(item: string): Promise<void> {
     if (this.state.peek()?.item !== item && !(await this.command({ action: "select", item }))) return;
     if (this.can("PLAY_CONTROL") && !this.state.peek()?.playing) await this.command({ action: "play" });
+  }
+
+  /** Take back what somebody did last to the playback, unless somebody changes it meanwhile. */
+  async undo(): Promise<void> {
+    const steps = Math.max(1, this.told.peek()?.undo ?? 0);
+    for (let step = 0; step < steps; step++) {
+      if (!(await this.command({ action: "undo", revision: this.state.peek()?.revision }))) return;
+    }
+  }
+
+  /** Take the last change of the playlist back. */
+  async undoList(): Promise<void> {
+    try {
+      await api.undoPlaylist(this.id, this.playlistVersion);
+    } catch (error) {
+      toast(sentenceOf(error), "error");
+    }
+  }
+
+  setOpen(folder: string, open: boolean): void {
+    const next = new Set(this.open.peek());
+    if (open) next.add(folder);
+    else next.delete(folder);
+    this.open.value = next;
+  }
+
+  /** Open the folders that an item is in: what plays is to be seen. */
+  private openTo(item: string | null): void {
+    if (item === null) return;
+    for (const folder of foldersAbove(this.items.peek(), item)) this.setOpen(folder.id, true);
   }
 
   /** Say something; it is shown at once and settled when the server has it. */
@@ -241,18 +309,6 @@ export class RoomStore implements RoomListener {
     }
   }
 
-  /** How well each member keeps to the room, asked for while somebody looks at the list. */
-  async refreshMembers(): Promise<void> {
-    try {
-      const { items } = await api.members(this.id);
-      const next = new Map(this.members.peek());
-      for (const member of items) next.set(member.user.id, member);
-      this.members.value = next;
-    } catch {
-      // The list stays as the events left it; the next look comes soon.
-    }
-  }
-
   async refetchPlaylist(): Promise<void> {
     const all: Item[] = [];
     let after: string | undefined;
@@ -282,13 +338,6 @@ export class RoomStore implements RoomListener {
     }
   }
 
-  /** A member as the server has just changed him for us: the event may come later. */
-  takeChanged(member: Member): void {
-    const known = this.members.peek().get(member.user.id);
-    const online = member.state !== "banned" && (known?.online ?? member.online);
-    this.members.value = new Map(this.members.peek()).set(member.user.id, { ...member, online });
-  }
-
   takeToken({ stream, token }: Pick<PlayToken, "stream" | "token">): void {
     this.tokens.value = new Map(this.tokens.value).set(stream, token);
   }
@@ -296,9 +345,12 @@ export class RoomStore implements RoomListener {
   private takeState(state: PlaybackState, by: string | null, tell: boolean): void {
     const before = this.state.peek();
     if (before !== null && state.revision < before.revision) return;
+    if (before?.item !== state.item) this.openTo(state.item);
     if (before !== null && state.revision === before.revision && !tell) return;
     const titleOf = (id: string) => this.items.peek().find((item) => item.id === id)?.title;
-    const text = tell ? describePlayback(this.lastTold ?? before, state, by, titleOf) : null;
+    const known = this.lastTold ?? before;
+    const text = tell ? describePlayback(known, state, by, titleOf) : null;
+    const wentBack = (state.undoable ?? 0) < (known?.undoable ?? 0);
     if (tell) this.lastTold = state;
     else this.lastTold ??= before;
     this.state.value = state;
@@ -307,15 +359,22 @@ export class RoomStore implements RoomListener {
     if (chosen && tell) this.chosenAt = state.at;
     const alsoStarted =
       !chosen && state.at - this.chosenAt < CHOSEN_AND_STARTED_MS && text?.endsWith("pressed play");
-    if (text !== null && !alsoStarted) this.tell(text);
+    if (text === null || alsoStarted) {
+      const told = this.told.peek();
+      if (alsoStarted && told !== null && told.undo > 0) this.told.value = { ...told, undo: 2 };
+      return;
+    }
+    // Before going on without somebody the room would have gone on as well: nothing is to be taken back.
+    const back = by !== null && !wentBack && !known?.hold && (state.undoable ?? 0) > 0;
+    this.tell(text, back ? 1 : 0);
   }
 
   /** The last state that was told of: an ack may bring a state before its event does. */
   private lastTold: PlaybackState | null = null;
   private chosenAt = 0;
 
-  private tell(text: string): void {
-    this.told.value = { id: ++this.noticeCount, text };
+  private tell(text: string, undo: number): void {
+    this.told.value = { id: ++this.noticeCount, text, undo };
     this.append({ kind: "note", id: `note-${this.noticeCount}`, text, at: Date.now() });
   }
 
@@ -323,34 +382,33 @@ export class RoomStore implements RoomListener {
     if (event.version <= this.playlistVersion) return;
     const gap = event.version !== this.playlistVersion + 1;
     this.playlistVersion = event.version;
-    const known = this.items.peek().find((item) => item.id === event.item?.id);
-    const text = describePlaylist(event, known);
+    const text = describePlaylist(event, this.items.peek());
     const next = gap ? null : applyPlaylist(this.items.peek(), event);
     if (next === null) void this.refetchPlaylist();
     else this.items.value = next;
-    if (text !== null) this.append({ kind: "note", id: `list-${event.version}`, text, at: event.at });
+    if (text === null) return;
+    const { version, change, by } = event;
+    // In the talk it would be noise: it is said beside the list.
+    if (event.undo || (change !== "moved" && change !== "edited"))
+      this.append({ kind: "note", id: `list-${version}`, text, at: event.at });
+    this.listChange.value = event.undo || !by ? null : { text, version, change, by: by.id };
   }
 
   private takeMember(event: Extract<RoomEvent, { type: "member" }>): void {
     const { member } = event;
-    const next = new Map(this.members.peek());
-    const before = next.get(member.user.id);
-    const banned = event.removed === "banned";
-    if (event.change === "left" && !banned && (event.removed || member.role === "guest"))
-      next.delete(member.user.id);
-    else next.set(member.user.id, { ...member, online: event.change === "left" ? false : member.online });
-    this.members.value = next;
+    const before = this.people.take(event);
     const mine = member.user.id === this.you.peek()?.user?.id;
-    if (mine || (event.change === "joined" && before?.online)) return;
-    if (event.change === "joined" || event.change === "left") {
-      const verb = event.change === "joined" ? "came in" : event.removed ? `was ${event.removed}` : "left";
-      this.append({
-        kind: "note",
-        id: `member-${event.seq}`,
-        text: `${member.user.username} ${verb}`,
-        at: event.at,
-      });
-    }
+    const text = mine ? null : describeMember(event, before);
+    if (text === null) return;
+    if (member.state === "pending") this.tell(text, 0);
+    else this.append({ kind: "note", id: `member-${event.seq}`, text, at: event.at });
+  }
+
+  private takeYou(frame: You): void {
+    const waited = this.entry.peek().step === "pending";
+    this.you.value = { ...this.you.value, ...frame };
+    if (frame.state === "pending") this.entry.value = { step: "pending" };
+    else if (waited && frame.state === "active") this.enter();
   }
 
   private takeSettings(event: Extract<RoomEvent, { type: "settings" }>): void {
@@ -376,6 +434,14 @@ export class RoomStore implements RoomListener {
 
   private append(entry: ChatEntry): void {
     const entries = this.chat.peek();
+    const last = entries.at(-1);
+    if (
+      last?.kind === "note" &&
+      entry.kind === "note" &&
+      last.text === entry.text &&
+      entry.at - last.at < SAME_MS
+    )
+      return;
     this.chat.value =
       entries.length >= CHAT_KEPT ? [...entries.slice(1 - CHAT_KEPT), entry] : [...entries, entry];
   }

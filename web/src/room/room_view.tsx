@@ -30,14 +30,11 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
     const title = item ? `${item.title} · ${name || "Matinee"}` : name || "Matinee";
     document.title = unread > 0 ? `(${unread}) ${title}` : title;
   }, [item?.title, name, item, unread]);
-  const online = Math.max(
-    store.viewers.value,
-    [...store.members.value.values()].filter((member) => member.online).length,
-    1,
-  );
+  const online = Math.max(store.viewers.value, store.people.online.value, 1);
+  const knocking = store.can("APPROVE_MEMBER") ? store.people.pending.value.length : 0;
   const tabs: [PanelName, string, IconName, number][] = [
     ["chat", "Chat", "chat", unread],
-    ["playlist", "Playlist", "list", store.items.value.length],
+    ["playlist", "Playlist", "list", store.count.value],
     ["members", "People", "people", online],
   ];
   return (
@@ -65,7 +62,7 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
               <h2>{item?.title ?? "Nothing is playing"}</h2>
               <p class="muted">{nowLine(store, online)}</p>
             </div>
-            {store.items.value.length > 1 && <PlayOrderButtons store={store} />}
+            {store.count.value > 1 && <PlayOrderButtons store={store} />}
           </div>
         </div>
         <aside class="side" aria-label="Chat, playlist and people">
@@ -83,11 +80,18 @@ export function RoomView({ store, socket }: { store: RoomStore; socket: Socket }
               >
                 <Icon name={icon} size={18} />
                 <span>{text}</span>
-                {count > 0 && (
-                  <small class={key === "chat" ? "unread" : ""}>
-                    {count > 99 ? "99+" : count}
-                    {key === "chat" && <span class="visually-hidden"> unread</span>}
+                {key === "members" && knocking > 0 ? (
+                  <small class="unread" title={`${people(knocking)} would like to come in`}>
+                    +{knocking > 99 ? "99" : knocking}
+                    <span class="visually-hidden"> waiting to be let in</span>
                   </small>
+                ) : (
+                  count > 0 && (
+                    <small class={key === "chat" ? "unread" : ""}>
+                      {count > 99 ? "99+" : count}
+                      {key === "chat" && <span class="visually-hidden"> unread</span>}
+                    </small>
+                  )
                 )}
               </button>
             ))}

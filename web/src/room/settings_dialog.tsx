@@ -3,12 +3,12 @@
 import { useState } from "preact/hooks";
 import { api } from "../net/api";
 import { sentenceOf } from "../net/problem";
-import { Confirm, Dialog, Field } from "../ui/basics";
+import { Confirm, Dialog, Field, Select } from "../ui/basics";
 import { Icon } from "../ui/icons";
 import { go } from "../ui/router";
 import { toast } from "../ui/toasts";
 import { PRESETS } from "./presets";
-import { formOf, NAME_MAX, patchOf, problemsOf, type RoomForm } from "./room_form";
+import { cooldownsFor, formOf, NAME_MAX, patchOf, problemsOf, type RoomForm } from "./room_form";
 import type { RoomStore } from "./room_store";
 
 /** Whether the dialog has anything for this person. */
@@ -75,6 +75,22 @@ export function RoomSettingsDialog({ store, onClose }: { store: RoomStore; onClo
           <label class="check">
             <input
               type="checkbox"
+              checked={form.approval}
+              disabled={!maySet}
+              onChange={(event) => edit({ approval: event.currentTarget.checked })}
+            />
+            <span>
+              Newcomers wait to be let in
+              <small>
+                {room.settings.approval && !form.approval
+                  ? "Those who wait now come in."
+                  : "Somebody who runs the room says yes, or they have an invitation."}
+              </small>
+            </span>
+          </label>
+          <label class="check">
+            <input
+              type="checkbox"
               checked={form.hidden}
               disabled={!maySet}
               onChange={(event) => edit({ hidden: event.currentTarget.checked })}
@@ -93,6 +109,13 @@ export function RoomSettingsDialog({ store, onClose }: { store: RoomStore; onClo
             disabled={!maySet}
             error={wrong.limit}
             onInput={(event) => edit({ limit: event.currentTarget.value })}
+          />
+          <Select
+            label="Who is put out stays out"
+            value={form.cooldown}
+            options={cooldownsFor(form.cooldown)}
+            disabled={!maySet}
+            onChange={(cooldown) => edit({ cooldown })}
           />
         </section>
         <ControlChoice form={form} disabled={!maySet} edit={edit} />
@@ -117,7 +140,7 @@ export function RoomSettingsDialog({ store, onClose }: { store: RoomStore; onClo
             />
             <span>
               Wait for those who are still loading
-              <small>For ten seconds at most, then the room goes on.</small>
+              <small>For ten seconds, for a first load a minute, at most; then the room goes on.</small>
             </span>
           </label>
         </section>

@@ -12,11 +12,11 @@ import { Controls } from "./controls";
 import { DanmakuLayer } from "./danmaku_layer";
 import { describeElsewhere } from "./describe";
 import type { DialogName } from "./dialogs";
+import { HoldNotice, ToldNotice } from "./notices";
 import type { RoomStore } from "./room_store";
 import { useEngine } from "./use_engine";
 
 const HIDE_MS = 3_000;
-const TOLD_MS = 3_500;
 
 export interface StageProps {
   store: RoomStore;
@@ -31,7 +31,7 @@ export function Stage({ store, socket, dialog }: StageProps) {
   const layer = useDanmaku(store);
   const [awake, stir] = useAwake();
   const actions = engine === null ? null : new Actions(store, engine);
-  useShortcuts(actions, frame, video);
+  useShortcuts(store, actions, frame, video);
   const item = store.current.value;
   const playing = store.state.value?.playing ?? false;
 
@@ -72,9 +72,14 @@ export function Stage({ store, socket, dialog }: StageProps) {
       {item === null ? (
         <NothingPlays store={store} dialog={dialog} />
       ) : (
-        engine && <Overlay store={store} engine={engine} />
+        engine && (
+          <>
+            <Overlay store={store} engine={engine} />
+            <HoldNotice store={store} engine={engine} />
+          </>
+        )
       )}
-      <Told store={store} />
+      <ToldNotice store={store} />
       {engine && actions && item !== null && (
         <Controls
           store={store}
@@ -126,6 +131,8 @@ function Overlay({ store, engine }: { store: RoomStore; engine: SyncEngine }) {
   const blocked = engine.blocked.value;
   const byFlv = preferences.livePlayer.value === "flv";
   const elsewhere = describeElsewhere(phase, store.state.value?.playing ?? false, byFlv);
+  const held = store.state.value?.hold != null && !engine.free.value;
+  const loading = buffering || (phase === "waiting" && readyState < 2) || (phase === "not_yet" && !elsewhere);
   if (failure !== null) {
     return (
       <div class="stage-center">
@@ -164,7 +171,7 @@ function Overlay({ store, engine }: { store: RoomStore; engine: SyncEngine }) {
   }
   return (
     <>
-      {(buffering || (phase === "waiting" && readyState < 2) || (phase === "not_yet" && !elsewhere)) && (
+      {loading && !held && (
         <div class="stage-center quiet">
           <Spinner label="Loading" />
         </div>
@@ -180,22 +187,6 @@ function Overlay({ store, engine }: { store: RoomStore; engine: SyncEngine }) {
         </p>
       )}
     </>
-  );
-}
-
-/** What somebody just did, for a moment. */
-function Told({ store }: { store: RoomStore }) {
-  const told = store.told.value;
-  const [hidden, setHidden] = useState(0);
-  useEffect(() => {
-    if (told === null) return;
-    const timer = setTimeout(() => setHidden(told.id), TOLD_MS);
-    return () => clearTimeout(timer);
-  }, [told]);
-  return (
-    <p class="told" role="status" aria-live="polite">
-      {told !== null && hidden < told.id && <span key={told.id}>{told.text}</span>}
-    </p>
   );
 }
 
@@ -231,6 +222,7 @@ function useAwake(): [boolean, () => void] {
 }
 
 function useShortcuts(
+  store: RoomStore,
   actions: Actions | null,
   frame: { current: HTMLElement | null },
   video: { current: HTMLVideoElement | null },
@@ -253,6 +245,9 @@ function useShortcuts(
         m: () => {
           if (video.current) video.current.muted = !video.current.muted;
         },
+        u: () => {
+          if (store.can("PLAY_CONTROL") && (store.state.peek()?.undoable ?? 0) > 0) void store.undo();
+        },
         d: () => {
           preferences.danmaku.value = !preferences.danmaku.value;
         },
@@ -264,7 +259,7 @@ function useShortcuts(
     };
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
-  }, [actions, frame, video]);
+  }, [store, actions, frame, video]);
 }
 
 function toggleFullscreen(frame: HTMLElement | null, video: HTMLVideoElement | null): void {

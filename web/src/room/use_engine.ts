@@ -8,6 +8,7 @@ import type { Socket } from "../net/socket";
 import { preferences } from "../preferences";
 import { SyncEngine } from "../sync/engine";
 import { type Source, sourceOf } from "../sync/player";
+import { teachDurations } from "./learned_duration";
 import { startReporting } from "./reporter";
 import type { RoomStore } from "./room_store";
 
@@ -25,6 +26,7 @@ export function useEngine(
     const stops = [
       bind(made, store),
       startReporting(store, socket, made),
+      teachDurations(store, made),
       installDebugHook(
         made,
         socket.clock,

@@ -35,6 +35,8 @@ export interface EngineStatus {
 export class SyncEngine {
   readonly status = signal<EngineStatus>({ phase: "idle", driftMs: null, buffering: false, readyState: 0 });
   readonly failure = signal<LoadFailure | null>(null);
+  /** What has loaded so far that its length is known; null while nothing has. */
+  readonly loaded = signal<Source | null>(null);
   /** The browser wants a tap before it plays (with sound). */
   readonly blocked = signal<"no" | "muted" | "tap">("no");
   readonly free = signal(false);
@@ -84,6 +86,7 @@ export class SyncEngine {
     this.player?.destroy();
     this.player = null;
     this.failure.value = null;
+    this.loaded.value = null;
     this.stalled = false;
     this.firstAim = true;
     this.forgetFrames();
@@ -94,7 +97,9 @@ export class SyncEngine {
         if (generation === this.generation) this.failure.value = failure;
       },
       loaded: () => {
-        if (generation === this.generation) this.failure.value = null;
+        if (generation !== this.generation) return;
+        this.failure.value = null;
+        this.loaded.value = source;
       },
     });
     if (generation !== this.generation) {
@@ -160,6 +165,11 @@ export class SyncEngine {
     const offset = this.player?.offset();
     if (offset === null || offset === undefined || this.video.readyState < 1) return null;
     return this.video.currentTime + offset;
+  }
+
+  /** Seconds of what plays, where it has an end. */
+  duration(): number | null {
+    return this.player?.duration() ?? null;
   }
 
   range(): { earliest: number; latest: number } {
@@ -314,7 +324,9 @@ export class SyncEngine {
     const driftMs = shown ? Math.round(error * 1000) : null;
     // While the room waits all players are paused: ready is who has enough to play on.
     const held = this.timeline?.state.hold != null && !this.free.value;
-    const buffering = video.readyState < 3 && (held || (phase === "waiting" && !video.paused));
+    // What has not loaded at all cannot even be told to play; what failed is waited for in vain.
+    const wants = held || (phase === "waiting" && (!video.paused || video.readyState < 1));
+    const buffering = wants && video.readyState < 3 && this.player !== null && this.failure.peek() === null;
     if (
       before.phase !== phase ||
       before.driftMs !== driftMs ||

@@ -1,6 +1,6 @@
 /** A plain file behind a URL, played by the browser itself. */
 
-import { emptyVideo, mediaErrorSentence, type Player, type PlayerEvents } from "./player";
+import { emptyVideo, lengthOf, mediaErrorSentence, type Player, type PlayerEvents } from "./player";
 
 export class FilePlayer implements Player {
   private readonly abort = new AbortController();
@@ -28,6 +28,10 @@ export class FilePlayer implements Player {
   range(): { earliest: number; latest: number } {
     const { duration } = this.video;
     return { earliest: 0, latest: Number.isFinite(duration) && duration > 0 ? duration : 0 };
+  }
+
+  duration(): number | null {
+    return lengthOf(this.video);
   }
 
   setToken(): void {

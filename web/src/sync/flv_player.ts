@@ -1,7 +1,7 @@
 /** FLV and MPEG-TS by mpegts.js. Live FLV knows the wall clock from the `onClock {dts, pdt}` script tags. */
 
 import mpegts from "mpegts.js";
-import { emptyVideo, type Player, type PlayerEvents, type Source, withToken } from "./player";
+import { emptyVideo, lengthOf, type Player, type PlayerEvents, type Source, withToken } from "./player";
 
 type FlvSource = Extract<Source, { kind: "flv" | "mpegts" }>;
 
@@ -54,6 +54,10 @@ export class FlvPlayer implements Player {
     const { buffered } = this.video;
     if (offset === null || buffered.length === 0) return { earliest: 0, latest: 0 };
     return { earliest: buffered.start(0) + offset, latest: buffered.end(buffered.length - 1) + offset };
+  }
+
+  duration(): number | null {
+    return this.live ? null : lengthOf(this.video);
   }
 
   setToken(token: string): void {

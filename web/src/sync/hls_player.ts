@@ -64,6 +64,12 @@ export class HlsPlayer implements Player {
     return { earliest: details.fragmentStart + offset, latest: details.edge + offset };
   }
 
+  duration(): number | null {
+    const details = this.hls?.latestLevelDetails;
+    // A list that still grows has an end for the element all the same: only the list itself knows.
+    return this.source.live || !details || details.live ? null : details.totalduration;
+  }
+
   setToken(token: string): void {
     this.token = token;
   }

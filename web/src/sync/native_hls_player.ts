@@ -2,6 +2,7 @@
 
 import {
   emptyVideo,
+  lengthOf,
   mediaErrorSentence,
   type Player,
   type PlayerEvents,
@@ -41,6 +42,10 @@ export class NativeHlsPlayer implements Player {
     const offset = this.offset();
     if (offset === null || seekable.length === 0) return { earliest: 0, latest: 0 };
     return { earliest: seekable.start(0) + offset, latest: seekable.end(seekable.length - 1) + offset };
+  }
+
+  duration(): number | null {
+    return this.source.live ? null : lengthOf(this.video);
   }
 
   setToken(token: string): void {

@@ -13,6 +13,8 @@ export interface Player {
   offset(): number | null;
   /** What can be sought to, on the room's axis. */
   range(): { earliest: number; latest: number };
+  /** Seconds, of what has an end; null of what has none, or while nobody knows. */
+  duration(): number | null;
   /** A fresh token for a private stream. */
   setToken(token: string): void;
   /** Try at once what is being retried later (the stream went live). */
@@ -65,6 +67,11 @@ export function mediaErrorSentence(error: MediaError | null): string {
     default:
       return "This address does not lead to a video that the browser can play.";
   }
+}
+
+/** The element's duration where it is one: seconds. */
+export function lengthOf({ duration }: HTMLVideoElement): number | null {
+  return Number.isFinite(duration) && duration > 0 ? duration : null;
 }
 
 /** Remove what a player had put into the element, so that the next one starts clean. */

@@ -83,6 +83,16 @@ export function Field({ label, hint, error, type = "text", autoFocus, ...rest }:
   );
 }
 
+/** Why a form was not taken, read out at once. */
+export function FormError({ text }: { text: string | null | undefined }) {
+  if (!text) return null;
+  return (
+    <p class="form-error" role="alert">
+      {text}
+    </p>
+  );
+}
+
 /** A modal dialog by the browser's own element: focus stays inside, Escape closes. */
 export function Dialog({
   title,
@@ -147,11 +157,7 @@ export function Confirm({
   return (
     <Dialog title={title} onClose={onClose}>
       <div>{children}</div>
-      {problem && (
-        <p class="form-error" role="alert">
-          {problem}
-        </p>
-      )}
+      <FormError text={problem} />
       <div class="row end">
         <button type="button" onClick={onClose}>
           {no}
@@ -164,8 +170,52 @@ export function Confirm({
   );
 }
 
-/** Text with a button that copies it. */
-export function CopyField({ label, value, secret }: { label: string; value: string; secret?: boolean }) {
+/** One of a few, by the browser's own list. */
+export function Select({
+  label,
+  value,
+  options,
+  disabled,
+  onChange,
+}: {
+  label: string;
+  value: string;
+  options: readonly (readonly [string, string])[];
+  disabled?: boolean;
+  onChange: (value: string) => void;
+}) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <select
+        id={id}
+        value={value}
+        disabled={disabled}
+        onChange={(event) => onChange(event.currentTarget.value)}
+      >
+        {options.map(([key, text]) => (
+          <option key={key} value={key}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+/** Text with a button that copies it; `children` stand beside it. */
+export function CopyField({
+  label,
+  value,
+  secret,
+  children,
+}: {
+  label: string;
+  value: string;
+  secret?: boolean;
+  children?: ComponentChildren;
+}) {
   const [shown, setShown] = useState(!secret);
   const [copied, setCopied] = useState(false);
   const id = useId();
@@ -201,6 +251,7 @@ export function CopyField({ label, value, secret }: { label: string; value: stri
           <Icon name={copied ? "check" : "copy"} size={16} />
           {copied ? "Copied" : "Copy"}
         </button>
+        {children}
       </div>
     </div>
   );

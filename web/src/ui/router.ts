@@ -24,10 +24,22 @@ export function routeOf(path: string): Route {
 
 export const route = signal<Route>(routeOf(globalThis.location?.pathname ?? "/"));
 
+/** `path` may carry a query. */
 export function go(path: string): void {
   history.pushState(null, "", path);
-  route.value = routeOf(path);
+  route.value = routeOf(path.split("?", 1)[0] ?? path);
   scrollTo(0, 0);
+}
+
+/** The code that a link of ours carries, into a room or to an account; null without one. */
+export function invitationIn(query: string): string | null {
+  const code = new URLSearchParams(query).get("invitation");
+  return code !== null && ID.test(code) ? code : null;
+}
+
+/** The page stays, its address carries no invitation any more. */
+export function forgetInvitation(): void {
+  if (invitationIn(location.search) !== null) history.replaceState(null, "", location.pathname);
 }
 
 /** Follow links to our own pages without a reload. */
@@ -42,6 +54,6 @@ export function followLinks(): void {
     if (!link || link.target || link.origin !== location.origin || link.hasAttribute("download")) return;
     if (routeOf(link.pathname).page === "missing") return;
     event.preventDefault();
-    go(link.pathname);
+    go(link.pathname + link.search);
   });
 }

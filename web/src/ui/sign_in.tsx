@@ -1,9 +1,9 @@
 /** Say who you are: a name for tonight, or an account. */
 
-import { useState } from "preact/hooks";
-import { api } from "../net/api";
+import { useEffect, useState } from "preact/hooks";
+import { api, type Registration } from "../net/api";
 import { sentenceOf } from "../net/problem";
-import { Field } from "./basics";
+import { Field, FormError } from "./basics";
 
 export type SignInWay = "guest" | "login" | "register";
 
@@ -19,9 +19,38 @@ const OPTIONS: [SignInWay, string][] = [
   ["register", "Register"],
 ];
 
-/** `first` is offered first; without `guest` only accounts are. */
-export function SignIn({ first = "guest", guest = true }: { first?: SignInWay; guest?: boolean }) {
-  const [way, setWay] = useState<SignInWay>(first);
+/** The ways that are open here. */
+export function waysOf(registration: Registration, guest: boolean): [SignInWay, string][] {
+  return OPTIONS.filter(
+    ([way]) => (way !== "guest" || guest) && (way !== "register" || registration !== "closed"),
+  );
+}
+
+/**
+ * `first` is offered first; without `guest` only accounts are. `invitation`: the code for an account that the link
+ * carried.
+ */
+export function SignIn({
+  first = "guest",
+  guest = true,
+  invitation = null,
+}: {
+  first?: SignInWay;
+  guest?: boolean;
+  invitation?: string | null;
+}) {
+  const [wanted, setWay] = useState<SignInWay>(first);
+  const [registration, setRegistration] = useState<Registration>("open");
+  const [code, setCode] = useState(invitation ?? "");
+  // Until it is known who may register everybody is asked to: the server has the last word.
+  useEffect(() => {
+    api.providers().then(
+      (answer) => setRegistration(answer.registration ?? "open"),
+      () => undefined,
+    );
+  }, []);
+  const ways = waysOf(registration, guest);
+  const way = ways.some(([open]) => open === wanted) ? wanted : (ways[0]?.[0] ?? "login");
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [busy, setBusy] = useState(false);
@@ -33,7 +62,8 @@ export function SignIn({ first = "guest", guest = true }: { first?: SignInWay; g
     setProblem(null);
     try {
       if (way === "guest") await api.guest(name.trim());
-      else await api[way](name.trim(), password);
+      else if (way === "login") await api.login(name.trim(), password);
+      else await api.register(name.trim(), password, registration === "invite" ? code.trim() : undefined);
     } catch (error) {
       setProblem(sentenceOf(error));
     } finally {
@@ -46,7 +76,7 @@ export function SignIn({ first = "guest", guest = true }: { first?: SignInWay; g
       <Tabs
         label="How to come in"
         value={way}
-        options={guest ? OPTIONS : OPTIONS.slice(1)}
+        options={ways}
         onChange={(value) => {
           setWay(value);
           setProblem(null);
@@ -75,11 +105,18 @@ export function SignIn({ first = "guest", guest = true }: { first?: SignInWay; g
           onInput={(event) => setPassword(event.currentTarget.value)}
         />
       )}
-      {problem && (
-        <p class="form-error" role="alert">
-          {problem}
-        </p>
+      {way === "register" && registration === "invite" && (
+        <Field
+          label="Invitation"
+          value={code}
+          required
+          maxLength={64}
+          autocomplete="off"
+          hint="Accounts here are by invitation. The code is in the link you were sent."
+          onInput={(event) => setCode(event.currentTarget.value)}
+        />
       )}
+      <FormError text={problem} />
       <button type="submit" class="primary wide" disabled={busy}>
         {busy ? WAYS[way].busy : WAYS[way].button}
       </button>
