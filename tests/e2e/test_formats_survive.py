@@ -7,17 +7,20 @@ import re
 import signal
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import av
 import pytest
 
-from tests.e2e.people import encoder, person, until_live
+from tests.e2e.people import browser, encoder, person, until_live
+from tests.e2e.players import player_pages
 from tests.stack import MatineeStack
 
 pytestmark = pytest.mark.e2e
 
 WATCH_S = 40.0
+SHOWN = "document.querySelector('video').currentTime"
 
 
 def _watch(url: str, times: list[float], enough: Callable[[], bool]) -> None:
@@ -77,6 +80,31 @@ async def _grown(times: list[float], size: int) -> None:
     async with asyncio.timeout(WATCH_S):
         while len(times) < size:  # noqa: ASYNC110  # another thread appends
             await asyncio.sleep(0.1)
+
+
+@pytest.mark.browser
+async def test_dash_js_goes_on_when_the_transmux_worker_is_killed(
+    start_stack: Callable[..., MatineeStack], chromium: str
+) -> None:
+    """Another worker goes on with the next part: the page shows a moving picture again, without a fault."""
+    stack = start_stack("--scale", "transmux=2")
+    async with person(stack) as ann, browser(chromium) as running, player_pages() as pages:
+        made = await ann.call("POST", "streams", {"title": "formats"})
+        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
+            await until_live(ann, made["stream"])
+            url = f"{stack.http}/live/{made['stream']}/manifest.mpd"
+            page = await running.new_page()
+            await page.goto(f"{pages}/dash?url={quote(url, safe='')}")
+            for victim in (0, -1, None):
+                now = await page.evaluate(SHOWN)
+                wanted = f"() => window.faults.length || {SHOWN} > {now + 5}"
+                await page.wait_for_function(wanted, timeout=WATCH_S * 1_000)
+                assert await page.evaluate("window.faults") == []
+                if victim is not None:
+                    os.kill(stack.pids("transmux")[victim], signal.SIGKILL)
+            pieces = await page.evaluate("document.querySelector('video').buffered.length")
+
+    assert pieces == 1
 
 
 async def test_two_gateways_give_the_same_bytes(start_stack: Callable[..., MatineeStack]) -> None:
