@@ -17,6 +17,7 @@ from runtime.logs import get_logger
 from workers.ingest.acknowledgements import Acknowledgements
 from workers.ingest.continuation import last_stored
 from workers.ingest.outbox import Outbox
+from workers.ingest.pacer import Pacer
 from workers.ingest.packing import TagMessage
 
 log = get_logger("delivery")
@@ -26,7 +27,7 @@ WINDOW_BYTES: Final = 4 << 20
 CONGESTED_BYTES: Final = 4 << 20
 """Waiting to be sent: from here on the publisher is read no more."""
 RELIEVED_BYTES: Final = 1 << 20
-ACK_EVERY: Final = 8
+ACK_EVERY: Final = 64
 """Every so many messages, and each key frame, asks for an acknowledgement."""
 ACK_DEADLINE_S: Final = 2.0
 PATIENCE_S: Final = 5.0
@@ -37,18 +38,24 @@ BUS_FAULTS: Final = (NatsError, APIError, TimeoutError)
 
 
 class Delivery:
-    """Sends what it is given; `run` does the work. Calls back when congestion begins and ends."""
+    """Sends what it is given. Calls back when congestion begins and ends.
+
+    The pacer sends what needs nothing but sending; `run` does whatever has to wait for the bus: codec
+    headers, and finding out what is stored after a doubt.
+    """
 
     def __init__(
         self,
         bus: Bus,
         acknowledgements: Acknowledgements,
+        pacer: Pacer,
         stream: str,
         epoch: int,
         on_congestion: Callable[[bool], None],
     ) -> None:
         self._bus = bus
         self._acknowledgements = acknowledgements
+        self._pacer = pacer
         self._stream = stream
         self._epoch = epoch
         self._key_subject = LIVE_TAGS_KEY.at(stream=stream)
@@ -59,6 +66,10 @@ class Delivery:
         self._outbox = Outbox()
         self._wake = asyncio.Event()
         self._doubt: str | None = None
+        self._queued = False
+        """The pacer will call `send`."""
+        self._at_work = False
+        """`run` is sending."""
         self._headers: bytes | None = None
         self._headers_stored = False
         self._asked_at: float | None = None
@@ -83,7 +94,7 @@ class Delivery:
         if outbox.waiting_bytes > CONGESTED_BYTES and self._congested_at is None:
             self._congested_at = time.monotonic()
             self._on_congestion(True)
-        self._wake.set()
+        self._queue()
 
     def doubt(self, why: str) -> None:
         """What was sent may not be stored: look, and send again."""
@@ -105,7 +116,7 @@ class Delivery:
         return lost > 0
 
     async def run(self) -> None:
-        """Send, for ever."""
+        """Do what has to wait for the bus, for ever."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -113,13 +124,32 @@ class Delivery:
                 # The bus tells us when it is back.
                 self._doubt = self._doubt or "connection lost"
                 continue
+            self._at_work = True
             try:
                 if self._doubt is not None:
                     await self._resend()
-                await self._send_waiting()
+                await self._send_waiting(patiently=True)
             except BUS_FAULTS as error:
                 self.doubt(repr(error))
                 await asyncio.sleep(RETRY_S)
+            finally:
+                self._at_work = False
+
+    async def send(self) -> None:
+        """Send what waits, or wake `run` where that is not all there is to do."""
+        self._queued = False
+        if self._at_work or self._doubt is not None or not self._bus.connected:
+            self._wake.set()
+            return
+        try:
+            await self._send_waiting(patiently=False)
+        except BUS_FAULTS as error:
+            self.doubt(repr(error))
+
+    def _queue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._pacer.ready(self)
 
     async def drained(self, deadline_s: float) -> bool:
         """Wait until all of it is stored; False when the deadline passes first."""
@@ -146,7 +176,7 @@ class Delivery:
         """No more acknowledgements are wanted."""
         self._acknowledgements.forget(self._reply)
 
-    async def _send_waiting(self) -> None:
+    async def _send_waiting(self, *, patiently: bool) -> None:
         outbox = self._outbox
         publish = self._bus.nc.publish
         while (message := outbox.peek()) is not None and self._doubt is None:
@@ -155,6 +185,9 @@ class Delivery:
             if message.headers is not None:
                 self._headers, self._headers_stored = message.headers, False
             if not self._headers_stored and self._headers is not None:
+                if not patiently:
+                    self._wake.set()
+                    return
                 await self._bus.js.publish(self._header_subject, self._headers)
                 self._headers_stored = True
             flags = message.flags
@@ -197,7 +230,7 @@ class Delivery:
         self.begun.set()
         self._outbox.acknowledge(sequence)
         if self._outbox.waiting:
-            self._wake.set()
+            self._queue()
 
     def _relieve(self) -> None:
         if self._congested_at is not None:

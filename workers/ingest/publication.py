@@ -29,6 +29,7 @@ from runtime.tasks import Tasks
 from workers.ingest.acknowledgements import Acknowledgements
 from workers.ingest.continuation import Beginning
 from workers.ingest.delivery import BUS_FAULTS, Delivery
+from workers.ingest.pacer import Pacer
 from workers.ingest.packing import Packer, TagMessage
 from workers.ingest.publish_hooks import PublishHooks
 from workers.ingest.registry import Claim, Registry
@@ -52,6 +53,7 @@ class Surroundings:
     bus: Bus
     registry: Registry
     acknowledgements: Acknowledgements
+    pacer: Pacer
     tasks: Tasks
     metrics: Metrics
     node: str
@@ -107,9 +109,10 @@ class Publication:
             generation=beginning.generation,
             flags=beginning.flags,
         )
-        self._delivery = Delivery(around.bus, around.acknowledgements, self.stream, self.epoch, on_congestion)
+        self._delivery = Delivery(
+            around.bus, around.acknowledgements, around.pacer, self.stream, self.epoch, on_congestion
+        )
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._announced = False
         self._last_statistics = now_ms()
@@ -121,14 +124,18 @@ class Publication:
             around.tasks.spawn(f"delivery:{self.stream}", self._delivery.run()),
             around.tasks.spawn(f"publication:{self.stream}", self._beat()),
         ]
+        around.pacer.add(self)
 
     def push(self, kind: MediaKind, timestamp: int, payload: bytes) -> None:
         """Take one message; raises `UnsupportedCodecError`. Awaits nothing: this is the hot path."""
-        arrival_us = now_us()
         self.bytes += len(payload)
-        self._put(self._packer.push(kind, timestamp, payload, arrival_us))
-        if self._timer is None and (due := self._packer.due_us) is not None:
-            self._timer = self._loop.call_later(max(0.0, (due - arrival_us) / 1e6), self._on_timer)
+        self._put(self._packer.push(kind, timestamp, payload, now_us()))
+
+    def on_turn(self, now_us: int) -> None:
+        """Give what has waited its time."""
+        due = self._packer.due_us
+        if due is not None and due <= now_us and not self.ended:
+            self._put(self._packer.flush_waiting(now_us))
 
     def limit_access_units(self, most: int) -> None:
         """Refuse frames of more bytes than this from now on."""
@@ -182,15 +189,6 @@ class Publication:
             if message.flags & TagFlags.HEADER:
                 self._started = True
                 self._around.tasks.spawn(f"describe:{self.stream}", self._describe())
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self.ended:
-            return
-        now = now_us()
-        self._put(self._packer.flush_waiting(now))
-        if (due := self._packer.due_us) is not None:
-            self._timer = self._loop.call_later(max(0.005, (due - now) / 1e6), self._on_timer)
 
     async def _describe(self) -> None:
         """Tell of a new generation; of the first one once it can be watched, after the job and the start."""
@@ -328,8 +326,7 @@ class Publication:
     async def _leave(self, *, remove_headers: bool) -> None:
         """Send what waits, let the stream go, and stop."""
         self.ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._around.pacer.remove(self)
         if not await self._delivery.drained(FINISH_DEADLINE_S):
             log.warning("not all of a stream's end is on the bus", stream=self.stream)
         for task in self._work:

@@ -22,6 +22,7 @@ from runtime.logs import get_logger
 from runtime.series import StreamSeries
 from workers.ingest.acknowledgements import Acknowledgements
 from workers.ingest.broadcast import Broadcasts
+from workers.ingest.pacer import Pacer
 from workers.ingest.player import PlayerSurroundings
 from workers.ingest.publication import Surroundings
 from workers.ingest.publish_hooks import PublishHooks
@@ -46,10 +47,13 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     acknowledgements = Acknowledgements(bus)
     await acknowledgements.listen()
     hooks = Hooks(context.settings.hooks, context.node, context.tasks, context.metrics)
+    pacer = Pacer()
+    context.tasks.spawn("pacer", pacer.run())
     around = Surroundings(
         bus,
         registry,
         acknowledgements,
+        pacer,
         context.tasks,
         context.metrics,
         context.node,
