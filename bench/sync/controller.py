@@ -35,6 +35,8 @@ _MEASURE_MS: Final = 200.0
 _LANDING_LIMIT_MS: Final = 10_000.0
 _LIVE_MARGIN_S: Final = 0.15
 _NOT_YET_LIMIT_MS: Final = 15_000.0
+_AIM_S: Final = 0.1
+_FIRST_AIM_S: Final = 0.25
 
 Phase = Literal["idle", "following", "paused", "holding", "waiting", "not_yet", "gone", "ended", "gave_up"]
 
@@ -78,6 +80,13 @@ class _Learning:
     ready_since: float | None = None
 
 
+@dataclass(slots=True)
+class _Aim:
+    to: float
+    since: float
+    landed: bool = False
+
+
 class Controller:
     """State, measured position and time in; at most a few actions out."""
 
@@ -96,6 +105,8 @@ class Controller:
         self._learning: _Learning | None = None
         self._was_paused = True
         self._last_hold = False
+        self._aim: _Aim | None = None
+        self._measured = False
         self.seek_cost = 0.2
         self.start_lead = 0.04
 
@@ -109,6 +120,7 @@ class Controller:
             return
         if jumps(before, timeline, now):
             self._jump = True
+            self._aim = None
             self._forgive(now)
         if before is None or before.state.revision != timeline.state.revision:
             self._still_tries = 0
@@ -119,6 +131,7 @@ class Controller:
     def reset(self, now: float) -> None:
         """The media was replaced."""
         self._jump = True
+        self._aim = None
         self._learning = None
         self._was_paused = True
         self._not_yet_since = None
@@ -127,13 +140,16 @@ class Controller:
     def resync(self, now: float) -> None:
         """A person asked for another try: one seek at once."""
         self._jump = True
+        self._aim = None
         self._forgive(now)
 
     def start_at(self, now: float) -> float | None:
-        """Server time at which `play()` should be called for a scheduled start, or None."""
-        if self._timeline is None or not holding(self._timeline, now):
+        """Server time at which `play()` should be called, where a start lies ahead; or None."""
+        if self._timeline is None:
             return None
-        return self._timeline.state.at - self.start_lead * 1000
+        if self._aim is not None:
+            return now + self._time_to(self._aim, position_at(self._timeline, now)) * 1000
+        return self._timeline.state.at - self.start_lead * 1000 if holding(self._timeline, now) else None
 
     def decide(self, player: PlayerStatus, now: float) -> Decision:
         """What to do now."""
@@ -156,6 +172,7 @@ class Controller:
             return Decision([], "ended")
         if player.paused:
             return self._start(player, target, error, now)
+        self._aim = None
         self._was_paused = False
         if self._jump and error is not None and player.ready_state >= 1 and not player.seeking:
             self._jump = False
@@ -169,6 +186,7 @@ class Controller:
 
     def _still(self, player: PlayerStatus, place: float, now: float, hold: bool) -> Decision:
         actions: list[Action] = []
+        self._aim = None
         phase: Phase = "holding" if hold else "paused"
         if not player.paused:
             actions.append(Action("pause"))
@@ -210,10 +228,21 @@ class Controller:
             self._not_yet_since = None
         actions = self._rate(player, self._pace())
         self._jump = False
-        if not player.seeking and abs(error) > GENTLE_S:
-            ahead = (self.seek_cost + self.start_lead) * self._pace()
-            actions.append(Action("seek", self._reach(player, target + ahead)))
-            self._landing("seek", True, now)
+        if self._aim is None and not player.seeking and abs(error) > GENTLE_S:
+            ahead = self.seek_cost + self.start_lead + (_AIM_S if self._measured else _FIRST_AIM_S)
+            self._aim = _Aim(self._reach(player, target + ahead * self._pace()), now)
+            actions.append(Action("seek", self._aim.to))
+            return Decision(actions, "holding", error)
+        aim = self._aim
+        if aim is not None:
+            if not aim.landed and not player.seeking and player.ready_state >= 3:
+                aim.landed = True
+                self._measured = True
+                self.seek_cost += 0.7 * (min((now - aim.since) / 1000, 2.0) - self.seek_cost)
+            if self._time_to(aim, target) > 0:
+                return Decision(actions, "holding", error)
+            self._aim = None
+            self._landing("start" if aim.landed else "seek", True, now)
         elif self._was_paused:
             self._landing("seek" if player.seeking else "start", True, now)
         if now - self._last_play >= _PLAY_RETRY_MS or self._was_paused:
@@ -223,6 +252,9 @@ class Controller:
             self._forgive(now)
         self._was_paused = False
         return Decision(actions, "following", error)
+
+    def _time_to(self, aim: _Aim, target: float) -> float:
+        return (aim.to - target) / self._pace() - self.start_lead
 
     def _obey(self, player: PlayerStatus, target: float, error: float, now: float) -> Decision:
         self._landing("seek", True, now)
@@ -302,6 +334,7 @@ class Controller:
         if abs(error) > 2:
             return
         if landing.what == "seek":
+            self._measured = True
             self.seek_cost = min(max(self.seek_cost - 0.7 * error, 0.0), 2.0)
         else:
             self.start_lead = min(max(self.start_lead - 0.7 * error, 0.0), 0.3)

@@ -106,7 +106,7 @@ class Follower:
                 player.set_rate(action.value, now)
                 self._forget()
             elif action.value is not None:
-                player.seek(action.value, now)
+                self.world.at(player.seek(action.value, now), self.tick)  # the element says `seeked`
                 self._forget()
 
     def _arm(self, server: float) -> None:

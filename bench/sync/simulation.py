@@ -100,7 +100,7 @@ class _Evening:
     def _write_script(self, seconds: float) -> None:
         """Who comes, acts, loses the network and sleeps when; drawn from a lot of its own, so the same for all."""
         lot, world, end = random.Random(self._seed), self.world, seconds * 1_000
-        late = max(1, len(self.devices) // 7)
+        late = max(1, len(self.devices) // 4)
         for device in self.devices:
             comes = lot.uniform(0.15, 0.8) * end if device.number >= len(self.devices) - late else 0.0
             world.at(comes + lot.uniform(300, 900), lambda device=device: self._come(device))  # type: ignore[misc]
@@ -108,7 +108,8 @@ class _Evening:
             if lot.random() < min(1.0, seconds / 3_600):
                 for_ms = lot.uniform(1_000, 8_000)
                 world.at(lost, lambda device=device, for_ms=for_ms: self._break(device, for_ms))  # type: ignore[misc]
-            if device.number > 0 and (device.number <= late or lot.random() < seconds / 3_600 / 4):
+            # Somebody has to be there who acts.
+            if device.number > 0 and (device.number <= late or lot.random() < seconds / 3_600):
                 sleeps = comes + lot.uniform(0.2, 0.8) * (end - comes)
                 world.at(sleeps, lambda device=device: self._sleep(device, 60_000))  # type: ignore[misc]
         world.at(5_000, lambda: self._act("play", 0.0))

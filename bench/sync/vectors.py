@@ -98,6 +98,7 @@ class _Case:
                 "now": now,
                 "player": _wire(status),
                 "answer": _answer(decision),
+                "start_at": self.controller.start_at(now),
                 "seek_cost": self.controller.seek_cost,
                 "start_lead": self.controller.start_lead,
             }

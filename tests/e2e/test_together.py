@@ -168,3 +168,66 @@ async def test_a_live_room_plays_in_the_browser(stack: MatineeStack, chromium: s
 
     assert drift is not None
     assert abs(drift) < 250
+
+
+async def _places(pages: list[Page]) -> list[float]:
+    """Where each page stands on the room's axis: program date-time, s."""
+    return [float(await page.evaluate("window.__matinee.position()")) for page in pages]
+
+
+async def _behind(page: Page) -> float:
+    """How far behind the wall clock a page's picture is, s."""
+    return float(await page.evaluate("Date.now() / 1000 - window.__matinee.position()"))
+
+
+async def _in_step(pages: list[Page]) -> None:
+    """Wait until every page follows the room within 100 ms."""
+    for page in pages:
+        await page.wait_for_function(
+            "() => Math.abs(window.__matinee?.driftMs() ?? 1e9) < 100"
+            " && !document.querySelector('video').paused && !document.querySelector('video').seeking",
+            timeout=20_000,
+        )
+
+
+async def test_a_live_room_is_one_picture_paused_rewound_and_back(stack: MatineeStack, chromium: str) -> None:
+    """Two pages live at the room's delay; paused at one moment and on from there; rewound together; back to live."""
+    async with person(stack) as ann, person(stack) as ben, browser(chromium) as running:
+        draft = {"name": "live", "settings": {"live_delay_ms": 4_000}}
+        room = (await ann.call("POST", "rooms", draft))["id"]
+        await ben.call("POST", f"rooms/{room}/join", {})
+        made = await ann.call("POST", f"rooms/{room}/streams", {"title": "our stream"})
+        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
+            await until_live(ann, made["stream"])
+            await asyncio.sleep(4)
+            await _playback(ann, room, action="select", item=made["item"]["id"])
+            pages = [await page_of(running, who, f"/r/{room}") for who in (ann, ben)]
+            await _playback(ann, room, action="play")
+            await _in_step(pages)
+            live = [await _behind(page) for page in pages]
+
+            paused = await _playback(ben, room, action="pause")
+            await asyncio.sleep(2.5)
+            stood = await _places(pages)
+            await _playback(ann, room, action="play")
+            await asyncio.sleep(0.5)
+            await _in_step(pages)
+            resumed = [await _behind(page) for page in pages]
+
+            state = await _playback(ben, room, action="seek", position=paused["position"] - 5)
+            await asyncio.sleep(0.5)
+            await _in_step(pages)
+            rewound = [await _behind(page) for page in pages]
+
+            await pages[0].get_by_title("Back to the live moment").click()
+            await pages[0].get_by_title("At the live moment").wait_for()
+            await asyncio.sleep(0.5)
+            await _in_step(pages)
+            back = [await _behind(page) for page in pages]
+
+    assert live == pytest.approx([4.0, 4.0], abs=0.3)
+    assert stood == pytest.approx([paused["position"]] * 2, abs=0.2)
+    assert resumed == pytest.approx([resumed[0]] * 2, abs=0.3)
+    assert min(resumed) > 6
+    assert rewound == pytest.approx([state["at"] / 1000 - state["position"]] * 2, abs=0.3)
+    assert back == pytest.approx([4.0, 4.0], abs=0.3)

@@ -140,7 +140,7 @@ describe("correction", () => {
       wait(200);
     }
     controller.resync(now());
-    expect(kinds(at(-5, { paused: true }).actions)).toEqual(["seek", "play"]);
+    expect(kinds(at(-5, { paused: true }).actions)).toEqual(["seek"]);
   });
 
   it("does not count seeks that helped", () => {
@@ -170,7 +170,7 @@ describe("the first two seconds", () => {
     controller.setTimeline(timeline({ at: T0 - 10_000 }), T0);
     const here = (error: number, now: number) =>
       player({ position: positionAt(timeline({ at: T0 - 10_000 }), now) + error });
-    expect(kinds(controller.decide({ ...here(-5, T0), paused: true }, T0).actions)).toEqual(["seek", "play"]);
+    expect(kinds(controller.decide(here(-5, T0), T0).actions)).toEqual(["seek"]);
     controller.decide(here(-0.5, T0 + 200), T0 + 200);
     expect(kinds(controller.decide(here(-0.5, T0 + 500), T0 + 500).actions)).toEqual(["seek"]);
     controller.decide(here(-0.5, T0 + 700), T0 + 700);
@@ -189,7 +189,7 @@ describe("the first two seconds", () => {
     const line = timeline({ at: T0 - 10_000 });
     controller.seekCost = 0.1;
     controller.setTimeline(line, T0);
-    controller.decide(player({ position: 0, paused: true }), T0);
+    controller.decide(player({ position: 0 }), T0);
     for (const ms of [300, 600]) {
       controller.decide(player({ position: positionAt(line, T0 + ms) - 0.2 }), T0 + ms);
     }
@@ -255,6 +255,53 @@ describe("a room that stands still", () => {
 });
 
 describe("joining", () => {
+  const line = timeline({ at: T0 - 10_000 });
+  const join = () => {
+    const controller = new Controller();
+    controller.setTimeline(line, T0);
+    const { actions } = controller.decide(player({ position: 0, paused: true }), T0);
+    expect(kinds(actions)).toEqual(["seek"]);
+    const to = actions[0]?.kind === "seek" ? actions[0].to : 0;
+    return { controller, to, here: player({ position: to, paused: true }) };
+  };
+
+  it("aims ahead, waits there, and starts on the room's moment", () => {
+    const { controller, to, here } = join();
+    const at = controller.startAt(T0 + 100) ?? 0;
+    expect(positionAt(line, at) + controller.startLead).toBeCloseTo(to, 6);
+    expect(controller.decide({ ...here, seeking: true }, T0 + 100)).toMatchObject({
+      phase: "holding",
+      actions: [],
+    });
+    expect(controller.decide(here, T0 + 300)).toMatchObject({ phase: "holding", actions: [] });
+    expect(kinds(controller.decide(here, at + 1).actions)).toEqual(["play"]);
+    expect(controller.startAt(at + 1)).toBeNull();
+  });
+
+  it("learns from it what a seek costs", () => {
+    const { controller, here } = join();
+    controller.decide(here, T0 + 400);
+    expect(controller.seekCost).toBeCloseTo(0.2 + 0.7 * 0.2, 6);
+  });
+
+  it("starts at its moment with or without data: some players load only then", () => {
+    const { controller, here } = join();
+    const bare = { ...here, readyState: 1 };
+    const at = controller.startAt(T0) ?? 0;
+    expect(controller.decide(bare, at - 50).actions).toEqual([]);
+    expect(kinds(controller.decide(bare, at + 1).actions)).toEqual(["play"]);
+  });
+
+  it("forgets its aim when the room goes elsewhere or stands still", () => {
+    const { controller, here } = join();
+    controller.setTimeline(timeline({ at: T0, position: 900, revision: 2 }), T0 + 100);
+    expect(controller.startAt(T0 + 100)).toBeNull();
+    expect(kinds(controller.decide(here, T0 + 100).actions)).toEqual(["seek"]);
+    controller.setTimeline(timeline({ playing: false, position: 900, revision: 3 }), T0 + 200);
+    controller.decide(here, T0 + 200);
+    expect(controller.startAt(T0 + 200)).toBeNull();
+  });
+
   it("waits where the room's moment has not arrived yet, and then starts there", () => {
     const line = timeline({ live: true, position: T0 / 1000 - 3 });
     const controller = new Controller();

@@ -62,6 +62,7 @@ describe("controller", () => {
           near(actions[at]?.[0], kind, where);
           near(actions[at]?.[1], value, where);
         }
+        near(controller.startAt(call.now), call.start_at, where);
         near(controller.seekCost, call.seek_cost, where);
         near(controller.startLead, call.start_lead, where);
       }
