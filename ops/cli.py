@@ -150,6 +150,7 @@ def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish")] =
 def _add_groups() -> None:
     from ops.accounts_cli import users
     from ops.config_cli import config
+    from ops.conformance_cli import add_conformance
     from ops.live_cli import add_nodes, rooms, streams
 
     app.add_typer(users, name="user")
@@ -157,6 +158,7 @@ def _add_groups() -> None:
     app.add_typer(streams, name="stream")
     app.add_typer(config, name="config")
     add_nodes(app)
+    add_conformance(app)
 
 
 _add_groups()
