@@ -79,6 +79,24 @@ async def until_live(someone: Person, stream: str, within: float = 40.0) -> None
         await asyncio.sleep(0.1)
 
 
+@contextmanager
+def on_air(stack: MatineeStack, title: str) -> Iterator[str]:
+    """A stream that libavformat publishes while the block lasts, for a fixture of any scope; its id."""
+
+    async def make() -> dict[str, Any]:
+        async with person(stack) as ann:
+            return await ann.call("POST", "streams", {"title": title})
+
+    async def wait(stream: str) -> None:
+        async with person(stack) as ann:
+            await until_live(ann, stream)
+
+    made = asyncio.run(make())
+    with encoder(f"{stack.rtmp}/{made['stream_key']}", 1_200):
+        asyncio.run(wait(made["stream"]))
+        yield made["stream"]
+
+
 @dataclass
 class Member:
     """A member on the socket who resumes after every loss, and sends each message until it is acked."""
