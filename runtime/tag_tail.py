@@ -38,6 +38,8 @@ PENDING_BYTES: Final = 64 << 20
 """What the client queues for a slow reader; what is dropped beyond it is read from the store afterwards."""
 MARGIN_S: Final = 1.0
 """How much before its estimated place in time the reading of the store begins."""
+LEAP_S: Final = 5.0
+"""A player's reader that is so far behind the newest key frame leaps to it: his viewers will not wait for the rest."""
 GAP_TRIES: Final = 3
 GAP_WAIT_S: Final = 0.02
 """The subject may be ahead of the store for a moment."""
@@ -220,11 +222,14 @@ class TagTail:
         if newest is not None and key is not None:
             if self._epoch < 0:
                 first = newest.sequence if self._from_newest_key else 1
-            elif self._lacking(key) < 0:
+            elif self._lacking(key) < 0 or self._may_leap(key):
                 first = newest.sequence
             elif await self._replay_since(run, newest, key):
                 return
         await self._replay(run, first)
+
+    def _may_leap(self, key: TagHeader) -> bool:
+        return self._from_newest_key and key.arrival_us - self._arrival_us > LEAP_S * 1e6
 
     async def _replay_since(self, run: int, newest: Stored, key: TagHeader) -> bool:
         """Read from about our place to behind the newest key frame, which tells the server's clock from ingest's.

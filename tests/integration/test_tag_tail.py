@@ -21,11 +21,11 @@ EPOCH = 1_700_000_000_000
 GOP = 10
 
 
-def tag(sequence: int, *, epoch: int = EPOCH, flags: TagFlags | None = None, size: int = 100) -> bytes:
-    """A message as ingest sends it, each tenth a key frame, stamped with the time it is sent at."""
-    if flags is None:
-        flags = TagFlags.NONE if sequence % GOP else TagFlags.KEY
-    return TagHeader(flags, 0, sequence, epoch, sequence * 40, time.time_ns() // 1_000).pack() + bytes(size)
+def tag(sequence: int, *, epoch: int = EPOCH, size: int = 100, late_s: float = 0.0) -> bytes:
+    """A message as ingest sends it, each tenth a key frame, stamped with the time it is sent at, or so much before."""
+    flags = TagFlags.NONE if sequence % GOP else TagFlags.KEY
+    arrival_us = time.time_ns() // 1_000 - int(late_s * 1e6)
+    return TagHeader(flags, 0, sequence, epoch, sequence * 40, arrival_us).pack() + bytes(size)
 
 
 def subject_of(message: bytes) -> str:
@@ -34,10 +34,10 @@ def subject_of(message: bytes) -> str:
     return subject.at(stream=STREAM)
 
 
-async def put(bus: Bus, *sequences: int, epoch: int = EPOCH) -> None:
+async def put(bus: Bus, *sequences: int, epoch: int = EPOCH, late_s: float = 0.0) -> None:
     """Publish these, each stored when this returns."""
     for sequence in sequences:
-        message = tag(sequence, epoch=epoch)
+        message = tag(sequence, epoch=epoch, late_s=late_s)
         await bus.js.publish(subject_of(message), message)
 
 
@@ -184,6 +184,24 @@ async def test_a_slow_reader_misses_nothing_that_the_store_still_has(bus: Bus, p
     await taker.until(lambda: taker.got[-1:] == [(EPOCH, 400)])
     await tail.stop()
     assert taker.sequences() == list(range(401))
+
+
+@pytest.mark.parametrize("for_players", [True, False])
+async def test_a_player_who_was_away_for_long_leaps_and_a_packager_never(bus: Bus, for_players: bool) -> None:
+    """Ten seconds of a stream were missed: viewers want what is now, parts want everything."""
+    taker = Taker()
+    tail = TagTail(bus, STREAM, taker, from_newest_key=for_players)
+    await put(bus, 0, 1, late_s=10)
+    await tail.start()
+    subscription = tail._subscription
+    assert subscription is not None
+    taken, subscription._cb = subscription._cb, _deaf
+    await put(bus, *range(2, 25))
+    subscription._cb = taken
+    await put(bus, 25)
+    await taker.until(lambda: taker.got[-1:] == [(EPOCH, 25)])
+    await tail.stop()
+    assert taker.sequences() == [0, 1, *range(20 if for_players else 2, 26)]
 
 
 async def test_a_new_session_goes_before_what_is_left_of_the_old_one(bus: Bus) -> None:
