@@ -2,7 +2,11 @@
 
 import asyncio
 import itertools
+import shutil
 import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +14,7 @@ import av
 import pytest
 from playwright.async_api import Page
 
-from tests.e2e.people import browser, encoder, person, until_live
+from tests.e2e.people import browser, encoder, on_air, person, until_live
 from tests.e2e.players import player_pages
 from tests.stack import MatineeStack
 
@@ -23,6 +27,41 @@ NOT_OURS = {
     ".flv": "Unsupported codec with id 0 for input stream",
 }
 FORMATS = [".flv", "/index.m3u8", "/source/ts.m3u8", ".mp4"]
+SEGMENTS = 3
+"""So many are there before a player comes: some want as many to begin with."""
+SEGMENTS_WITHIN_S = 60.0
+
+PLAYED_WITHIN_MS = 60_000
+_WATCH = """() => {
+  const video = document.querySelector('video');
+  window.begun = video.currentTime;
+  window.furthest = 0;
+  let last = window.begun;
+  video.requestVideoFrameCallback(function note(_, frame) {
+    window.furthest = Math.max(window.furthest, frame.mediaTime - last);
+    last = frame.mediaTime;
+    video.requestVideoFrameCallback(note);
+  });
+}"""
+"""Note where it begins to be watched, and the longest step between two pictures shown, s."""
+
+
+@pytest.fixture(scope="module")
+def live(stack: MatineeStack) -> Iterator[str]:
+    """Address of a stream that is published all the time, without what follows its id."""
+    with on_air(stack, "formats") as stream:
+        base = f"{stack.http}/live/{stream}"
+        give_up = time.monotonic() + SEGMENTS_WITHIN_S
+        while _segments(f"{base}/source/ts.m3u8") < SEGMENTS:
+            assert time.monotonic() < give_up, "no segments within the time allowed"
+            time.sleep(0.2)
+        yield base
+
+
+def _segments(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        playlist: bytes = answer.read()
+    return playlist.count(b"#EXTINF")
 
 
 def _watch(url: str, frames: int, log: list[Any]) -> tuple[list[float], int]:
@@ -46,16 +85,11 @@ def _watch(url: str, frames: int, log: list[Any]) -> tuple[list[float], int]:
 
 
 @pytest.mark.parametrize("path", FORMATS)
-async def test_libavformat_plays_it_without_a_warning(stack: MatineeStack, path: str) -> None:
+async def test_libavformat_plays_it_without_a_warning(live: str, path: str) -> None:
     """Every picture in its place, sound beside it, and not one complaint."""
     said: list[Any] = []
-    async with person(stack) as ann:
-        made = await ann.call("POST", "streams", {"title": "formats"})
-        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
-            await until_live(ann, made["stream"])
-            url = f"{stack.http}/live/{made['stream']}{path}"
 
-            times, sounds = await asyncio.to_thread(_watch, url, 100, said)
+    times, sounds = await asyncio.to_thread(_watch, live + path, 100, said)
 
     steps = [round((after - before) * 1000) for before, after in itertools.pairwise(times)]
     assert all(39 <= step <= 41 for step in steps), steps
@@ -64,15 +98,10 @@ async def test_libavformat_plays_it_without_a_warning(stack: MatineeStack, path:
 
 
 @pytest.mark.parametrize("path", [*FORMATS, "/manifest.mpd"])
-async def test_ffprobe_says_what_is_in_it_and_nothing_else(stack: MatineeStack, path: str) -> None:
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="no ffprobe on this machine")
+async def test_ffprobe_says_what_is_in_it_and_nothing_else(live: str, path: str) -> None:
     """Codecs, size and rates are read; nothing is written to its log at warning level."""
-    async with person(stack) as ann:
-        made = await ann.call("POST", "streams", {"title": "formats"})
-        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
-            await until_live(ann, made["stream"])
-            await asyncio.sleep(5)
-
-            found = await asyncio.to_thread(_probe, f"{stack.http}/live/{made['stream']}{path}")
+    found = await asyncio.to_thread(_probe, live + path)
 
     assert [line for line in found.stderr.splitlines() if not _is_known(path, line)] == []
     assert {"h264,640,360", "aac,44100,2"} <= set(found.stdout.split())
@@ -105,25 +134,16 @@ CAN_HLS = "document.createElement('video').canPlayType('application/vnd.apple.mp
         ("native", "/index.m3u8"),
     ],
 )
-async def test_a_player_in_chromium_plays_it(
-    stack: MatineeStack, chromium: str, player: str, path: str
-) -> None:
+async def test_a_player_in_chromium_plays_it(live: str, chromium: str, player: str, path: str) -> None:
     """A moving picture from another origin, for some seconds, without a fault."""
-    async with person(stack) as ann, browser(chromium) as running, player_pages() as pages:
-        made = await ann.call("POST", "streams", {"title": "formats"})
-        with encoder(f"{stack.rtmp}/{made['stream_key']}"):
-            await until_live(ann, made["stream"])
-            await asyncio.sleep(3)
-            base = f"{stack.http}/live/{made['stream']}"
-            url = base.replace("http", "ws", 1) + "/ws" if path == "ws" else base + path
+    url = live.replace("http", "ws", 1) + "/ws" if path == "ws" else live + path
+    async with browser(chromium) as running, player_pages() as pages:
+        page = await running.new_page()
+        if player == "native" and path.endswith(".m3u8") and not await page.evaluate(CAN_HLS):
+            pytest.skip("this Chromium does not play HLS by itself: versions from 142 on may")
+        await page.goto(f"{pages}/{player}?url={quote(url, safe='')}")
 
-            page = await running.new_page()
-            if player == "native" and path.endswith(".m3u8") and not await page.evaluate(CAN_HLS):
-                pytest.skip("this Chromium does not play HLS by itself: versions from 142 on may")
-            await page.goto(f"{pages}/{player}?url={quote(url, safe='')}")
-            begun, after = await _play_for(page, 6)
-
-    assert 4.5 < after - begun < 7.5
+        await _play_for(page, 4)
 
 
 @pytest.mark.browser
@@ -144,14 +164,16 @@ async def test_dash_js_plays_to_the_end_of_a_stream_that_ends(stack: MatineeStac
             assert (answer.status, (await answer.json())["code"]) == (404, "stream_offline")
 
 
-async def _play_for(page: Page, seconds: float) -> tuple[float, float]:
-    """The video's time when it moves, and so many seconds later; faults fail the test."""
+async def _play_for(page: Page, seconds: float) -> None:
+    """Wait until it moves, and has moved on by so much without a jump; faults fail the test.
+
+    A machine that is busy plays slower, but nothing is left out.
+    """
     moves = "v => v.videoWidth === 640 && v.currentTime > 0 && !v.paused && v.readyState > 2"
     shown = f"() => window.faults.length || ({moves})(document.querySelector('video'))"
-    await page.wait_for_function(shown, timeout=20_000)
-    await asyncio.sleep(1)
-    begun = await page.evaluate("document.querySelector('video').currentTime")
-    await asyncio.sleep(seconds)
-    after = await page.evaluate("document.querySelector('video').currentTime")
+    await page.wait_for_function(shown, timeout=PLAYED_WITHIN_MS)
+    await page.evaluate(_WATCH)
+    moved = f"() => window.faults.length || document.querySelector('video').currentTime > begun + {seconds}"
+    await page.wait_for_function(moved, timeout=PLAYED_WITHIN_MS)
     assert await page.evaluate("window.faults") == []
-    return float(begun), float(after)
+    assert await page.evaluate("window.furthest") < 1
