@@ -82,11 +82,11 @@ class Outgoing:
 
     def push(self, frames: Iterable[bytes]) -> None:
         """Send however much it is: what the client asked for, bounded by whoever answers it."""
-        for data in frames:
-            if self._held:
+        if self._held:
+            for data in frames:
                 self._hold(data, Worth.KEPT, "")
-            elif not self._sink.is_closing():
-                self._sink.write(data)
+        elif not self._sink.is_closing() and (together := b"".join(frames)):
+            self._sink.write(together)
 
     @property
     def behind(self) -> bool:

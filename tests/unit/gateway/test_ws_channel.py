@@ -21,7 +21,11 @@ class Reader:
         self.permissions = permissions
 
     def write(self, data: bytes) -> None:
-        self.taken.append(data)
+        """Cut into frames (RFC 6455, 5.2): several may come at once."""
+        while data:
+            size, start = (data[1], 2) if data[1] < 126 else (int.from_bytes(data[2:4], "big"), 4)
+            self.taken.append(data[: start + size])
+            data = data[start + size :]
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -72,7 +76,7 @@ def test_one_event_is_the_same_bytes_for_everybody() -> None:
 
     channel.take(event := chat(1))
 
-    assert all(reader.taken[0] is event.wire for reader in readers)
+    assert all(reader.taken == [event.wire] for reader in readers)
 
 
 def test_a_newcomer_goes_on_exactly_where_his_snapshot_ends() -> None:

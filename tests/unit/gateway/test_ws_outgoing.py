@@ -128,10 +128,11 @@ def test_what_a_client_asked_for_is_sent_whatever_its_size() -> None:
     socket = Socket()
     outgoing = Outgoing(socket, lambda: None)
 
-    outgoing.push(b"e%d" % number for number in range(HELD_FRAMES * 2))
+    outgoing.push(b"e%d," % number for number in range(HELD_FRAMES * 2))
     socket.buffered = SOFT_BYTES * 4
 
-    assert len(socket.sent) == HELD_FRAMES * 2
+    (sent,) = socket.sent
+    assert sent.split(b",")[:-1] == [b"e%d" % number for number in range(HELD_FRAMES * 2)]
     assert outgoing.behind
     assert not outgoing.slow
 
