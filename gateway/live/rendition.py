@@ -98,8 +98,12 @@ class Rendition:
 
     def variant(self) -> Variant:
         """What a multivariant playlist says of it now."""
-        init, body = self.newest_init, self.current_init[1]
-        return Variant(self.name, init, self.index, self._frame_rate.of(self.index, init, body))
+        init = self.newest_init
+        return Variant(self.name, init, self.index, self.frame_rate(init))
+
+    def frame_rate(self, init: InitHeader) -> float:
+        """Of what belongs to this init segment, as measured."""
+        return self._frame_rate.of(self.index, init, self._init_bodies[init.init])
 
     async def wait_ready(self, *, live: bool) -> None:
         """Return once there is a playlist, with `live` one that has not ended.

@@ -186,6 +186,16 @@ async def test_a_restricted_stream_wants_its_token_in_every_format(stack: Matine
             assert init
             assert b"<MPD" in await _body(ann.http, location[1].replace("&amp;", "&"))
             assert b"moov" in await _body(ann.http, f"{base}/{init[1]}")
+            again = (await _body(ann.http, location[1].replace("&amp;", "&"))).decode()
+            for manifest in (found, again):
+                media = re.search(r'media="([^"]+-video-)\$Time\$(\.m4s)(\?token=[^"]+)"', manifest)
+                time = re.search(r'<S t="(\d+)"', manifest)
+                assert media
+                assert time
+                segment = f"{base}/{media[1]}{time[1]}{media[2]}"
+                assert b"mdat" in await _body(ann.http, segment + media[3])
+                async with ann.http.get(segment) as answer:
+                    assert answer.status == 401
             assert b"#EXTINF" in await _body(ann.http, f"{base}/source/{entry.splitlines()[-1]}")
 
 

@@ -49,6 +49,14 @@ def test_every_fault_is_named_at_once_with_its_path(tmp_path: Path) -> None:
         assert any(line.startswith(part) for line in lines), part
 
 
+def test_a_hook_that_nobody_would_call_cannot_be_set() -> None:
+    """`on_dvr` comes with recording: until then it is refused, not ignored."""
+    environ = {"MATINEE_HOOKS__ON_DVR": "http://h/hook", "MATINEE_HOOKS__SECRET": "a secret of the hooks"}
+
+    with pytest.raises(SettingsError, match="MATINEE_HOOKS__ON_DVR: no such setting"):
+        load({}, environ)
+
+
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     """A missing default file is no fault, a missing named one is."""
     with pytest.raises(SettingsError, match="no such file"):
