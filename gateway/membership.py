@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gateway.db.queries import Connection
 
 ID_MAX: Final = 64
+TURNED_AWAY: Final = "turned away"
+"""The reason for one who asked to come in and was not let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,11 @@ async def join(
             return found
         if password_hash is not None:
             await _check_password(services, room_id, principal, password_hash, password)
+        if room.settings.approval:
+            # Those who run the room hear of each question.
+            limits = services.ctx.settings.limits
+            subject = f"{room_id}.{principal.user.id}"
+            await services.limits.take("room-question", subject, per_minute=limits.sign_ins_per_minute)
     async with services.pool.acquire() as connection, connection.transaction():
         member = await _enter(services, connection, room, principal, invitation)
     services.outbox.kick()
@@ -198,7 +205,7 @@ async def _enter(
     member = await members.find(connection, room.id, user.id)
     if member is None:  # The room or the account went meanwhile.
         raise no_such_room()
-    if member.state is not MemberState.PENDING:
+    if member.state is not MemberState.PENDING or member.user.state is not MemberState.ACTIVE:
         check_active(member)
     if member.state is MemberState.PENDING or before is not None:
         event = MemberChanged(room=room.id, at=now_ms(), change="updated", member=member.as_member())

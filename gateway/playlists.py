@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.limits import EVENT_ITEMS_MAX, TITLE_MAX
 from bus_schemas.messages.room import PlaybackAction, PlaybackRequested, PlaylistChanged
-from bus_schemas.messages.shapes import Item, ItemKind, Subtitle, UserRef
+from bus_schemas.messages.shapes import Item, ItemKind, PlaybackMode, Subtitle, UserRef
 from bus_schemas.permissions import Permission
 from bus_schemas.subjects import ROOM_COMMAND
 from gateway.db.playlist import Change
@@ -386,4 +386,12 @@ async def ask_to_reconcile(
     request = PlaybackRequested(
         id=new_id(), room=room, action=PlaybackAction.RECONCILE, by=by, old_live_delay_ms=old_live_delay_ms
     )
+    await services.outbox.add_message(connection, ROOM_COMMAND, request, room=room)
+
+
+async def set_mode(
+    services: Services, connection: Connection, room: str, mode: PlaybackMode, by: UserRef | None
+) -> None:
+    """Let sync set what follows when an item ends; it goes with the transaction. `by` is None as a room begins."""
+    request = PlaybackRequested(id=new_id(), room=room, action=PlaybackAction.MODE, mode=mode, by=by)
     await services.outbox.add_message(connection, ROOM_COMMAND, request, room=room)

@@ -132,6 +132,8 @@ class RoomSettings(Shape):
 
     guest_access: bool = True
     wait: Literal["ignore", "wait"] = "ignore"
+    mode: PlaybackMode = PlaybackMode.SEQUENTIAL
+    """What the playback's own `mode` begins with; setting it sets that too, which members may change again."""
     live_delay_ms: int = Field(default=3_000, ge=0, le=60_000)
     member_limit: int = Field(default=0, ge=0, le=100_000)
     """0: no limit."""

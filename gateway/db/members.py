@@ -133,7 +133,7 @@ class Members:
         return bool(await connection.fetchval(self._sql["remove"], room, user))
 
     async def guests(self, connection: Connection, room: str) -> list[Membership]:
-        """All members with the role guest."""
+        """All members with the role guest, and those who wait to be."""
         return [_membership_of(row) for row in await connection.fetch(self._sql["guests"], room)]
 
     async def of_user(self, connection: Connection, user: str) -> list[Membership]:

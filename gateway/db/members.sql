@@ -40,7 +40,7 @@ SELECT m.user_id, m.role, m.state, m.added, m.removed, m.joined_at,
        r.id AS room_id, r.name AS room_name, r.hidden, r.password_hash IS NOT NULL AS has_password,
        r.creator_id, c.username AS creator_username, r.settings, r.created_at AS room_created_at
 FROM members m JOIN users u ON u.id = m.user_id JOIN rooms r ON r.id = m.room JOIN users c ON c.id = r.creator_id
-WHERE m.room = $1 AND m.role = 'guest' AND m.state = 'active'
+WHERE m.room = $1 AND m.role = 'guest' AND m.state <> 'banned'
 ORDER BY m.joined_at, m.user_id
 
 -- name: count

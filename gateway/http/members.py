@@ -16,7 +16,7 @@ from gateway.db.queries import Connection
 from gateway.http.endpoints import Call, Endpoint, add_endpoints
 from gateway.http.paging import Page, PageQuery, cut
 from gateway.member_changes import MemberChange, check_change, check_kick
-from gateway.membership import Membership, check_place, require
+from gateway.membership import TURNED_AWAY, Membership, check_place, require
 from gateway.online import online_in
 from gateway.ownership import hand_over
 from runtime.clock import now_ms
@@ -133,7 +133,8 @@ async def kick(call: Call) -> None:
         if target.state is not MemberState.BANNED:
             await _shut_out(call, connection, actor.room, user)
             active = target.state is MemberState.ACTIVE
-            await services.outbox.add(connection, room, _event(target, "left", "kicked" if active else None))
+            event = _event(target, "left", "kicked") if active else _event(target, "left", None, TURNED_AWAY)
+            await services.outbox.add(connection, room, event)
         await services.audit.record(
             connection, _KICKED[target.state], actor=actor.user.id, target=f"{room}/{user}",
             address=call.address,
@@ -168,10 +169,15 @@ async def _end_playing(call: Call, room: str, user: str) -> None:
 
 
 def _event(
-    member: Membership, what: Literal["left", "updated"], removed: Literal["kicked", "banned"] | None
+    member: Membership,
+    what: Literal["left", "updated"],
+    removed: Literal["kicked", "banned"] | None,
+    reason: str = "",
 ) -> MemberChanged:
     shown = member.as_member(online=what == "updated")
-    return MemberChanged(room=member.room.id, at=now_ms(), change=what, member=shown, removed=removed)
+    return MemberChanged(
+        room=member.room.id, at=now_ms(), change=what, member=shown, removed=removed, reason=reason
+    )
 
 
 def _no_such_member() -> Refused:

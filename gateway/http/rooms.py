@@ -23,7 +23,7 @@ from gateway.membership import ID_MAX, Membership, no_such_room, require
 from gateway.names import RoomName
 from gateway.online import counts_of
 from gateway.ownership import check_rooms
-from gateway.playlists import ask_to_reconcile
+from gateway.playlists import ask_to_reconcile, set_mode
 from gateway.role_defaults import changed_role_defaults
 from gateway.room_deletion import delete_room
 from runtime.clock import now_ms
@@ -116,6 +116,9 @@ async def create(call: Call) -> Room:
         await check_rooms(services, connection, user.id)
         await services.rooms.add(connection, room, password_hash)
         await services.members.add(connection, room.id, user.id, RoomRole.CREATOR, room.created_at)
+        if room.settings.mode is not RoomSettings().mode:
+            await set_mode(services, connection, room.id, room.settings.mode, None)
+    services.outbox.kick()
     return room
 
 
@@ -186,6 +189,8 @@ async def change(call: Call) -> Room:
             await ask_to_reconcile(
                 services, connection, room.id, member.ref, old_live_delay_ms=before.live_delay_ms
             )
+        if wanted.settings is not None and "mode" in wanted.settings.model_fields_set:
+            await set_mode(services, connection, room.id, after.mode, member.ref)
         if before.guest_access and not after.guest_access:
             await _put_guests_out(call, connection, room.id)
         if before.approval and not after.approval:

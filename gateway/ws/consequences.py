@@ -9,6 +9,7 @@ from typing import Any, Final
 from bus_schemas.permissions import MemberState
 from bus_schemas.socket_frames import CLOSE_BEGIN_ANEW
 from gateway.http.problems import AWAY
+from gateway.membership import TURNED_AWAY
 from gateway.ws.channel import Channel
 from gateway.ws.events import RoomEventFrame
 from gateway.ws.lane import Lane
@@ -60,7 +61,8 @@ class Consequences:
     def _on_member(self, channel: Channel, event: RoomEventFrame) -> None:
         user = str(event.body["member"]["user"]["id"])
         if self._parts.waiting.sessions(channel.room, [user]):
-            self._later(channel, lambda: self._tell_waiting(channel, [user]))
+            gone = str(event.body.get("reason") or event.body.get("removed") or "left")
+            self._later(channel, lambda: self._tell_waiting(channel, [user], gone))
         seats = [
             seat for seat in self._parts.presence.attendees(channel.room, user) if isinstance(seat, RoomSeat)
         ]
@@ -124,7 +126,7 @@ class Consequences:
                     elif seat.change(member):
                         seat.session.tell_you(seat)
 
-    async def _tell_waiting(self, channel: Channel, users: list[str]) -> None:
+    async def _tell_waiting(self, channel: Channel, users: list[str], gone: str = TURNED_AWAY) -> None:
         """Read again what has become of those who wait in front of the room here, and tell them."""
         services, waiting = self._parts.services, self._parts.waiting
         for start in range(0, len(users), USERS_AT_ONCE):
@@ -132,7 +134,7 @@ class Consequences:
             found = await services.members.some(services.pool, channel.room, some)
             members = {member.user.id: member for member in found}
             for user in some:
-                waiting.tell(channel.room, user, members.get(user))
+                waiting.tell(channel.room, user, members.get(user), gone)
 
     async def _play_tokens(self, channel: Channel) -> None:
         services = self._parts.services

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bus_schemas.permissions import MemberState
 from bus_schemas.socket_frames import Kicked
-from gateway.membership import Membership
+from gateway.membership import TURNED_AWAY, Membership
 from gateway.ws.frames import text_frame
 from gateway.ws.reader import you_frame
 
 if TYPE_CHECKING:
     # A session knows its parts, of which this is one.
     from gateway.ws.session import Session
-
-TURNED_AWAY: Final = "turned away"
-"""The `reason` for those whom nobody let in."""
 
 
 class WaitingRoom:
@@ -50,14 +47,14 @@ class WaitingRoom:
         waiting = self._rooms.get(room, {})
         return [one for user in (waiting if users is None else users) for one in waiting.get(user, ())]
 
-    def tell(self, room: str, user: str, member: Membership | None) -> None:
-        """What he is now: let in, still waiting, or turned away. One who was let in joins by himself."""
+    def tell(self, room: str, user: str, member: Membership | None, gone: str = TURNED_AWAY) -> None:
+        """What he is now: let in, still waiting, or gone for this reason. One who was let in joins by himself."""
         for session in self.sessions(room, [user]):
             if member is not None and member.state is not MemberState.BANNED:
                 session.outgoing.send(you_frame(room, member))
                 if member.state is MemberState.PENDING:
                     continue
             else:
-                reason = TURNED_AWAY if member is None else member.state.value
+                reason = gone if member is None else member.state.value
                 session.outgoing.send(text_frame(Kicked(type="kicked", room=room, reason=reason)))
             session.drop(room)

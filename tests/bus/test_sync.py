@@ -694,8 +694,9 @@ async def test_an_item_of_unknown_length_plays_until_somebody_tells_it() -> None
 
 @pytest.mark.parametrize("action", [PlaybackAction.RECONCILE, PlaybackAction.PLAY])
 async def test_a_room_whose_state_was_lost_begins_again_at_its_last_item(action: PlaybackAction) -> None:
-    """At rest until somebody plays it, and with a revision above all that it ever had."""
+    """At rest until somebody plays it, in the room's own mode, with a revision above all that it ever had."""
     sync = Sync(A, B)
+    sync.playlists.mode = PlaybackMode.SHUFFLE
     async with in_memory(sync.broker):
         await sync.ask(PlaybackAction.SELECT, item="b")
         for _ in range(5):
@@ -707,6 +708,9 @@ async def test_a_room_whose_state_was_lost_begins_again_at_its_last_item(action:
         await sync.ask(action)
 
     assert (sync.state.item, sync.state.position, sync.state.rate) == ("b", 0, 1)
+    change = sync.rooms.held["r1"].change
+    assert change
+    assert (sync.state.mode, change.order) == (PlaybackMode.SHUFFLE, ("b",))
     assert sync.state.playing is (action is PlaybackAction.PLAY)
     assert sync.revision > lost.revision
 

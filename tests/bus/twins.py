@@ -19,13 +19,13 @@ from bus_schemas.messages.room import (
     PresentMember,
     RoomEvent,
 )
-from bus_schemas.messages.shapes import ChatMessage
+from bus_schemas.messages.shapes import ChatMessage, PlaybackMode
 from bus_schemas.streams import ConsumerSpec
 from bus_schemas.subjects import Subject
 from runtime.bus import Bus
 from workers.chat.store import RoomGone, Stored
 from workers.sync.autoplay import Entry
-from workers.sync.store import Held
+from workers.sync.store import Held, LastPlay
 
 NOW = 1_790_000_000_000
 
@@ -114,6 +114,7 @@ class MemoryPlaylists:
         self.waiting = True
         self.delay_ms = 3_000
         self.plays: dict[int, str] = {}
+        self.mode = PlaybackMode.SEQUENTIAL
 
     async def entries(self, room: str) -> list[Entry]:
         self.asked += 1
@@ -136,8 +137,10 @@ class MemoryPlaylists:
         assert change.state.item is not None
         self.plays[change.state.revision] = change.state.item
 
-    async def last_play(self, room: str) -> tuple[str, int] | None:
-        return (self.plays[max(self.plays)], max(self.plays)) if self.plays else None
+    async def last_play(self, room: str) -> LastPlay | None:
+        if not self.plays:
+            return None
+        return LastPlay(self.plays[max(self.plays)], max(self.plays), self.mode)
 
 
 class MemoryPresences:

@@ -94,6 +94,23 @@ async def test_a_room_goes_on_when_the_bus_has_lost_everything(
         assert (await ann.get(f"rooms/{room}/playback")).json["state"] == state
 
 
+async def test_a_room_begins_with_the_mode_it_is_set_to(ann: Person) -> None:
+    """As it is made, and again whenever the setting is set; members change the playback's mode, not the setting."""
+    room = await ann.make_room(settings={"mode": "repeat_all"})
+    async with connected(ann) as a:
+        joined = await a.join(room)
+        if joined["state"]["mode"] != "repeat_all":
+            await a.until(lambda f: f["type"] == "playback" and f["state"]["mode"] == "repeat_all")
+        await command(a, room, action="mode", mode="shuffle")
+        kept = (await ann.get(f"rooms/{room}")).json["settings"]["mode"]
+        await ann.send("PATCH", f"rooms/{room}", {"settings": {"mode": "repeat_all"}})
+        await a.until(lambda f: f["type"] == "playback" and f["state"]["mode"] == "shuffle")
+        again = await a.until(lambda f: f["type"] == "playback" and f["state"]["mode"] == "repeat_all")
+
+    assert kept == "repeat_all"
+    assert again["by"]["id"] == ann.user
+
+
 async def test_a_room_goes_on_when_the_bucket_of_states_was_lost(
     ann: Person, gateways: tuple[GatewayProcess, GatewayProcess], nats_server: RunningServer
 ) -> None:

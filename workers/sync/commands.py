@@ -137,16 +137,21 @@ class Commands:
         last = await self._playlists.last_play(room)
         if last is None:
             return None
-        item, revision = last
         now_ms = self._now_ms()
-        entry = await self._playlists.entry(room, item)
-        playback = Playback(revision=max(revision + 1, now_ms // 1000), at=now_ms)
+        entry = await self._playlists.entry(room, last.item)
+        playback = Playback(revision=max(last.revision + 1, now_ms // 1000), at=now_ms, mode=last.mode)
         if entry is not None and not entry.folder:
             playback = replace(
-                playback, item=entry.id, live=entry.live, duration=None if entry.live else entry.duration
+                playback,
+                item=entry.id,
+                live=entry.live,
+                duration=None if entry.live else entry.duration,
+                played=(entry.id,) if last.mode is PlaybackMode.SHUFFLE else (),
             )
         log.warning("state of a room begins again", room=room, item=playback.item)
-        return PlaybackChanged(room=room, at=now_ms, state=playback.state(), duration=playback.duration)
+        return PlaybackChanged(
+            room=room, at=now_ms, state=playback.state(), duration=playback.duration, order=playback.played
+        )
 
     async def _next(self, request: PlaybackRequested, held: Held) -> PlaybackChanged | Refusal:
         before = held.change

@@ -24,4 +24,5 @@ DELETE FROM plays WHERE room = $1 AND (at, revision) < (
 );
 
 -- name: last_play
-SELECT item, revision FROM plays WHERE room = $1 ORDER BY at DESC, revision DESC LIMIT 1;
+SELECT item, revision, (SELECT settings ->> 'mode' FROM rooms WHERE id = $1) AS mode
+FROM plays WHERE room = $1 ORDER BY at DESC, revision DESC LIMIT 1;

@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
 from bus_schemas.messages.room import PlaybackChanged, PlaybackRequested, Presence
-from bus_schemas.messages.shapes import ItemKind, RoomSettings
+from bus_schemas.messages.shapes import ItemKind, PlaybackMode, RoomSettings
 from bus_schemas.streams import PRESENCE, ROOM_COMMANDS, ROOMS
 from bus_schemas.subjects import ROOM_COMMAND, ROOM_SCHEDULE
 from runtime import direct
@@ -31,6 +31,18 @@ PLAYS_KEPT: Final = 200
 """Items of a room's history."""
 SCHEDULE: Final = "Nats-Schedule"
 SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
+
+
+@dataclass(frozen=True, slots=True)
+class LastPlay:
+    """What is known of a room's playback without its state."""
+
+    item: str
+    """The item it came to last, whether it is still there or not."""
+    revision: int
+    """The room's when it came there."""
+    mode: PlaybackMode
+    """What the room begins with, by its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +87,8 @@ class Playlists(Protocol):
     async def note_play(self, change: PlaybackChanged) -> None:
         """The room came to this item: keep it in the room's history, once."""
 
-    async def last_play(self, room: str) -> tuple[str, int] | None:
-        """The item the room came to last, whether it is still there or not, and at which revision."""
+    async def last_play(self, room: str) -> LastPlay | None:
+        """What the room played last; None for one that never played."""
 
 
 class Presences(Protocol):
@@ -160,10 +172,12 @@ class PostgresPlaylists:
         )
         await self._pool.execute(self._sql["forget_plays"], change.room, PLAYS_KEPT)
 
-    async def last_play(self, room: str) -> tuple[str, int] | None:
-        """From the history; None for a room that never played."""
+    async def last_play(self, room: str) -> LastPlay | None:
+        """From the history."""
         row = await self._pool.fetchrow(self._sql["last_play"], room)
-        return (row["item"], row["revision"]) if row else None
+        if row is None:
+            return None
+        return LastPlay(row["item"], row["revision"], PlaybackMode(row["mode"] or RoomSettings().mode))
 
 
 def _entry(id_: str, parent: str | None, position: int, duration: float | None, kind: str) -> Entry:
