@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -137,6 +138,7 @@ async def _live(kind: str, node: str, settings: Settings, app: App) -> None:
         context.addresses["metrics"] = f"{settings.metrics.host}:{port}"
         health.started = True
         tasks.spawn("heartbeat", _heartbeat(context, now_ms()))
+        _settle_memory()
         log.info("ready", pid=os.getpid(), **context.addresses)
         await stop.wait()
         health.stopping = True
@@ -149,6 +151,15 @@ async def _live(kind: str, node: str, settings: Settings, app: App) -> None:
     log.info("stopped")
     if failed:
         raise Unstartable(f"{kind} stopped because a vital task failed: {failed[0]}")
+
+
+def _settle_memory() -> None:
+    """Modules, models and tables live as long as the process: no collection walks through them again.
+
+    A full one of the gateway took 20 to 35 ms, in which no event goes out.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
