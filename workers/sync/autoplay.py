@@ -10,8 +10,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bus_schemas.messages.shapes import PlaybackMode
+
+PLAYED_KEPT: Final = 5_000
+"""Items of a shuffle round: whoever adds, picks and removes without end makes no state without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def chosen(entry: Entry, mode: PlaybackMode, played: tuple[str, ...]) -> Step:
     """Somebody picked this one: it counts as played in the round."""
     if mode is not PlaybackMode.SHUFFLE:
         return Step(entry)
-    return Step(entry, (*(item for item in played if item != entry.id), entry.id))
+    return Step(entry, (*(item for item in played if item != entry.id), entry.id)[-PLAYED_KEPT:])
 
 
 def _shuffled(playlist: Sequence[Entry], current: str | None, played: tuple[str, ...]) -> Step:
@@ -126,7 +130,7 @@ def _shuffled(playlist: Sequence[Entry], current: str | None, played: tuple[str,
         first = played[0] if played else current
         entry = min(left, key=lambda one: _rank(first, one.id))
         begun = played or ((current,) if current is not None else ())
-        return Step(entry, (*begun, entry.id))
+        return Step(entry, (*begun, entry.id)[-PLAYED_KEPT:])
     # A new round; the item just played does not open it, unless it is alone.
     others = [entry for entry in playlist if entry.id != current] or list(playlist)
     entry = min(others, key=lambda one: _rank(current, one.id))

@@ -24,6 +24,8 @@ from workers.sync.waiting import Watch
 
 END_SLACK_S: Final = 0.05
 """This near its end an item counts as played: schedules fire to the ms, durations are rounded."""
+SHORTEST_MS: Final = 1_000
+"""An item lasts so long at least: one of no length, repeated, would keep a room changing without end."""
 DVR_WINDOW_S: Final = PARTS.max_age_s
 """How far back in a live item anything is kept."""
 DVR_MARGIN_S: Final = 12.0
@@ -155,7 +157,9 @@ class Playback:
         """When the item ends if nothing is done; None where it does not, or nobody knows."""
         if not self.playing or self.live or self.duration is None:
             return None
-        return self.at + math.ceil(max(0.0, self.duration - self.position) / self.rate * 1000)
+        rest_ms = math.ceil(max(0.0, self.duration - self.position) / self.rate * 1000)
+        short = self.duration / self.rate * 1000 < SHORTEST_MS
+        return self.at + (SHORTEST_MS if short else rest_ms)
 
     def _within(self, position: float) -> float:
         end = self.duration if not self.live and self.duration is not None else math.inf

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.messages.shapes import PlaybackMode
-from workers.sync.autoplay import Entry, Step, at_end, chosen, depth_first, following, preceding
+from workers.sync.autoplay import PLAYED_KEPT, Entry, Step, at_end, chosen, depth_first, following, preceding
 
 A, B, C = Entry("a", position=1), Entry("b", position=2), Entry("c", position=3)
 ABC = [A, B, C]
@@ -100,6 +100,19 @@ def test_shuffle_goes_back_the_way_it_came() -> None:
     """Over items that were removed meanwhile too."""
     assert preceding(ABC, "c", SHUFFLE, ("a", "gone", "c")) == Step(A, ("a",))
     assert preceding(ABC, "a", SHUFFLE, ("a",)).entry is None
+
+
+def test_a_round_is_bounded() -> None:
+    """Whoever adds an item, picks it and removes it again, for ever, makes no state without end."""
+    played: tuple[str, ...] = ()
+    for number in range(PLAYED_KEPT + 50):
+        played = chosen(Entry(f"i{number}"), SHUFFLE, played).played
+    stepped = following([A, B], "a", SHUFFLE, (*played, "a"))
+
+    assert len(played) == PLAYED_KEPT
+    assert played[-1] == f"i{PLAYED_KEPT + 49}"
+    assert stepped.entry == B
+    assert len(stepped.played) == PLAYED_KEPT
 
 
 def test_an_item_somebody_chose_counts_as_played() -> None:

@@ -198,6 +198,18 @@ def test_an_item_ends_when_its_rest_has_played() -> None:
     assert LIVE.ends_at() is None
 
 
+@pytest.mark.parametrize(
+    ("duration", "rate", "lasts_ms"),
+    [(0.0, 1, 1_000), (0.3, 1, 1_000), (3.0, 4, 1_000), (4.0, 4, 1_000), (1.5, 1, 1_500)],
+)
+def test_an_item_lasts_a_second_at_least(duration: float, rate: float, lasts_ms: int) -> None:
+    """One of no length, repeated, is no storm of changes; near the end of a longer one the end is near."""
+    short = Playback("a", playing=True, position=0.0, rate=rate, at=NOW, duration=duration)
+
+    assert short.ends_at() == NOW + lasts_ms
+    assert replace(PLAYING, position=99.9, at=NOW).ends_at() == NOW + 100
+
+
 def test_at_the_deadline_the_next_item_plays() -> None:
     """Scheduled like any other start."""
     ends_at = PLAYING.ends_at()
