@@ -65,7 +65,7 @@ async def test_viewers_of_the_dead_are_told_of_once(site: Site, server: HookServ
     await packager.cut(25)
     victim = site.gateways[2].process
     asked = PlayAsked(stream=stream, session="rtmpsession", address="10.0.0.1").model_dump_json().encode()
-    reply = await site.bus.nc.request(LIVE_PLAY.at(stream=stream), asked, timeout=3)
+    reply = await site.bus.nc.request(LIVE_PLAY.at(stream=stream), asked, timeout=20)
     assert PlayAnswered.model_validate_json(reply.data).allowed
     queries = []
     for _ in range(2):

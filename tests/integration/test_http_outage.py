@@ -83,7 +83,7 @@ async def test_while_postgres_is_away_it_is_unavailable_and_then_heals(site: Sit
                 *(person.get("users/me") for _ in range(10)),
                 *(person.get(f"rooms/{room}") for _ in range(10)),
             )
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 20
             assert {(answer.status, answer.code) for answer in answers} == {(503, "unavailable")}
             assert all(answer.headers["Retry-After"] for answer in answers)
             await until(person, "/readyz", 503)
@@ -108,7 +108,7 @@ async def test_while_redis_is_away_people_sign_in_and_what_was_revoked_stays_so(
             assert (await other.post("auth/logout")).status == 503
         finally:
             site.redis.start()
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 20
         while (
             await (await person.somebody_else().register(f"x{time.monotonic()}")).post("auth/logout")
         ).status != 204:
@@ -183,7 +183,7 @@ async def test_a_row_too_large_for_the_bus_does_not_hold_up_the_others(site: Sit
     assert "over the bus's limit given up" in site.log.read_text()
 
 
-async def until(person: Person, path: str, status: int, within: float = 8.0) -> None:
+async def until(person: Person, path: str, status: int, within: float = 20.0) -> None:
     """Ask until the answer has this status."""
     give_up = time.monotonic() + within
     while (answer := await person.get(path)).status != status:
@@ -195,7 +195,7 @@ async def outbox_is_empty(dsn: str) -> None:
     """All rows are gone in time."""
     connection = await asyncpg.connect(dsn)
     try:
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 20
         while await connection.fetchval("SELECT count(*) FROM outbox"):
             assert time.monotonic() < give_up
             await asyncio.sleep(0.05)
@@ -205,7 +205,7 @@ async def outbox_is_empty(dsn: str) -> None:
 
 async def room_events(nats_url: str, room: str, count: int) -> list[dict[str, object]]:
     """The first events of a room, waited for."""
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 20
     client = await nats.connect(nats_url)
     try:
         while True:
@@ -217,6 +217,6 @@ async def room_events(nats_url: str, room: str, count: int) -> list[dict[str, ob
         subscription = await client.jetstream().subscribe(
             f"room.{room}.event", stream="ROOM_EVENTS", ordered_consumer=True
         )
-        return [json.loads((await subscription.next_msg(timeout=5)).data) for _ in range(count)]
+        return [json.loads((await subscription.next_msg(timeout=20)).data) for _ in range(count)]
     finally:
         await client.close()

@@ -62,7 +62,7 @@ async def test_items_are_added_edited_moved_removed_and_cleared(host: Person, na
         subscription = await client.jetstream().subscribe(
             f"room.{room}.event", stream="ROOM_EVENTS", ordered_consumer=True
         )
-        events = [json.loads((await subscription.next_msg(timeout=5)).data) for _ in range(8)]
+        events = [json.loads((await subscription.next_msg(timeout=20)).data) for _ in range(8)]
     finally:
         await client.close()
     assert [event["change"] for event in events] == [

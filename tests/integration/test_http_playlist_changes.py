@@ -99,7 +99,7 @@ async def events(nats_url: str, room: str, count: int) -> list[dict[str, Any]]:
         subscription = await client.jetstream().subscribe(
             f"room.{room}.event", stream="ROOM_EVENTS", ordered_consumer=True
         )
-        return [json.loads((await subscription.next_msg(timeout=5)).data) for _ in range(count)]
+        return [json.loads((await subscription.next_msg(timeout=20)).data) for _ in range(count)]
     finally:
         await client.close()
 

@@ -428,7 +428,7 @@ async def test_a_stream_goes_on_after_nats_was_killed(ingest: Ingest, nats_serve
     nats_server.kill()
     await asyncio.sleep(0.7)
     await asyncio.to_thread(nats_server.start)
-    await until(lambda: ingest.of(stream)[-1][0].flags & TagFlags.END, within=15)
+    await until(lambda: ingest.of(stream)[-1][0].flags & TagFlags.END, within=20)
     assert await sender.wait() == 0
 
     stored = []

@@ -121,7 +121,7 @@ async def ask(site: Site, target: bytes, *headers: bytes) -> tuple[int, bytes, b
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
     lines = [b"GET " + target + b" HTTP/1.1", b"Host: here", b"Connection: close", *headers]
     writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await reader.read()
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -52,7 +52,7 @@ async def restart(site: Site, nats_server: RunningServer) -> None:
     site.bus.on_reconnect.append(on_reconnect)
     nats_server.kill()
     nats_server.start()
-    await asyncio.wait_for(back.wait(), 5)
+    await asyncio.wait_for(back.wait(), 20)
 
 
 async def test_viewers_go_on_after_nats_lost_its_memory(site: Site, nats_server: RunningServer) -> None:
@@ -111,7 +111,7 @@ async def test_a_gateway_that_goes_lets_its_viewers_go(site: Site, gateways: lis
         await viewer.wait_for(b" 9")
         blocked = group.create_task(site.get(f"/live/{stream}/source/index.m3u8?_HLS_msn=2&_HLS_part=3"))
         await asyncio.sleep(0.2)
-        code = await asyncio.wait_for(asyncio.to_thread(gateways[0].stop), 4)
+        code = await asyncio.wait_for(asyncio.to_thread(gateways[0].stop), 8)
         await viewer.wait_end()
 
     assert code == 0

@@ -19,7 +19,7 @@ def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
 async def ask(site: Site, stream: str, token: str = "") -> PlayAnswered:
     """As an ingest worker does."""
     asked = PlayAsked(stream=stream, token=token).model_dump_json().encode()
-    reply = await site.bus.nc.request(LIVE_PLAY.at(stream=stream), asked, timeout=5)
+    reply = await site.bus.nc.request(LIVE_PLAY.at(stream=stream), asked, timeout=20)
     return PlayAnswered.model_validate_json(reply.data)
 
 

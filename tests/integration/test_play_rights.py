@@ -90,7 +90,7 @@ class Show:
 
 async def become(site: Site, stream: str, wanted: dict[str, int]) -> None:
     """Wait until the owner is shown these viewers."""
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(20):
         while True:
             shown = (await site.owner.get(f"streams/{stream}")).json["viewers_by_protocol"]
             if shown == wanted:
@@ -101,7 +101,7 @@ async def become(site: Site, stream: str, wanted: dict[str, int]) -> None:
 async def over(reading: Awaitable[object]) -> float:
     """How long a connection went on."""
     began = time.monotonic()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         with contextlib.suppress(aiohttp.ClientError, ConnectionError):
             await reading
     return time.monotonic() - began

@@ -82,7 +82,7 @@ async def test_a_room_goes_on_when_the_bus_has_lost_everything(
         nats_server.start()
 
         for socket in (here, there):
-            joined = await socket.of("joined", within=15)
+            joined = await socket.of("joined", within=20)
             assert [one["id"] for one in joined["playlist"]["items"]] == [item]
             again = await socket.until(
                 lambda f: f["type"] == "playback" and not f["state"]["playing"], within=8
@@ -132,7 +132,7 @@ async def test_a_room_goes_on_when_the_bucket_of_states_was_lost(
         await here.of("playback")
 
         state = await command(there, room, action="play")
-        heard = await here.until(lambda f: f["type"] == "playback" and f["state"]["playing"], within=8)
+        heard = await here.until(lambda f: f["type"] == "playback" and f["state"]["playing"], within=20)
         assert (heard["state"], state["item"], state["rate"]) == (state, item, 1)
         assert state["revision"] > before["revision"]
         assert (await here.join(room))["state"] == state

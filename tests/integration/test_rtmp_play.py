@@ -16,7 +16,14 @@ from nats.aio.msg import Msg
 from bus_schemas.messages.live import PlayAnswered, PlayAsked
 from bus_schemas.subjects import LIVE_PLAY
 from tests.embedded import fresh_name
-from tests.integration.ingest_worker import Ingest, RawPublisher, running, start_libavformat, until
+from tests.integration.ingest_worker import (
+    PROMPT_S,
+    Ingest,
+    RawPublisher,
+    running,
+    start_libavformat,
+    until,
+)
 from tests.unit.ingest.rtmp_client import HANDSHAKE, audio_frame, chunk, command, inter_frame, key_frame
 from workers.ingest.rtmp import amf0
 from workers.ingest.rtmp.chunks import ChunkReader
@@ -62,7 +69,7 @@ class RawPlayer:
         player.writer.write(HANDSHAKE + opening + play)
         return player
 
-    async def read(self, within: float = 5.0) -> bool:
+    async def read(self, within: float = 20.0) -> bool:
         """Take what comes next; False at the end."""
         async with asyncio.timeout(within):
             try:
@@ -126,7 +133,7 @@ async def test_a_player_begins_at_the_last_key_frame_headers_first(ingest: Inges
     assert media[4].payload == inter_frame(composition=-40)
     names = [amf0.decode_first(m.payload)[0] for m in player.messages if m.type == MessageType.DATA_AMF0]
     assert names[:4] == ["|RtmpSampleAccess", "onStatus", "onMetaData", "onClock"]
-    assert took < 1.0
+    assert took < PROMPT_S
     assert ingest.counted("matinee_live_viewers", protocol="rtmp") == 1
     player.close()
     await publisher.close()
@@ -160,7 +167,7 @@ async def test_the_end_of_the_stream_is_told(ingest: Ingest) -> None:
         pass
 
     assert player.statuses()[-2:] == ["NetStream.Play.UnpublishNotify", "NetStream.Play.Stop"]
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < PROMPT_S
     assert ingest.counted("matinee_ingest_closed_total", reason="ended") == 1
     await publisher.close()
 
@@ -205,7 +212,7 @@ async def test_a_play_is_refused_in_words(ingest: Ingest, name: str, code: str, 
 
     assert player.statuses() == [code]
     assert any(words in m.payload for m in player.messages)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < PROMPT_S
     assert ingest.counted("matinee_live_streams") == 0
 
 
@@ -230,7 +237,7 @@ async def test_a_player_who_takes_nothing_is_closed_and_the_others_lose_nothing(
     await good.until(5)
 
     frames, began = 0, time.monotonic()
-    while ingest.counted("matinee_live_stalled_total") == 0 and time.monotonic() - began < 15:
+    while ingest.counted("matinee_live_stalled_total") == 0 and time.monotonic() - began < 60:
         frames += 1
         publisher.send_frame(inter_frame(150_000), 40 + 40 * frames)
         await publisher.writer.drain()
@@ -278,7 +285,7 @@ async def test_libavformat_plays_what_libavformat_publishes(ingest: Ingest) -> N
     player = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, url, stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         out, _ = await player.communicate()
         await sender.wait()
 
@@ -330,7 +337,7 @@ async def test_librtmp_plays(ingest: Ingest, tmp_path: Path) -> None:
     player = await asyncio.create_subprocess_exec(
         RTMPDUMP, "--quiet", "--live", "-r", url, "--stop", "2", "-o", str(recorded)
     )
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         await player.wait()
         await sender.wait()
 

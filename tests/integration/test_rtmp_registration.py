@@ -180,7 +180,7 @@ async def test_a_dead_worker_holds_no_name(site: Site) -> None:
     began = time.monotonic()
     again = await publish(site, second, stream)
 
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < PROMPT_S
     assert not site.of(stream)[-1].flags & TagFlags.DISCONTINUITY
     await lost.close()
     await again.close()
@@ -220,7 +220,7 @@ async def test_a_draining_worker_asks_publishers_that_can_to_reconnect(site: Sit
     await until(lambda: len(site.of(stream)) == 2)
     again = await publish(site, second, stream)
     await publisher.read_to_end()
-    code = await asyncio.to_thread(site.workers[0].process.wait, 10)
+    code = await asyncio.to_thread(site.workers[0].process.wait, 20)
 
     assert code == 0
     assert b"BadName" not in publisher.answers
@@ -244,7 +244,7 @@ async def test_a_publisher_that_ignores_the_request_is_closed_all_the_same(site:
 
     site.workers[0].process.send_signal(signal.SIGTERM)
     took = await publisher.read_to_end()
-    code = await asyncio.to_thread(site.workers[0].process.wait, 10)
+    code = await asyncio.to_thread(site.workers[0].process.wait, 20)
 
     assert code == 0
     assert 2.5 < took < 5 + PROMPT_S
@@ -255,6 +255,6 @@ async def test_a_publisher_that_ignores_the_request_is_closed_all_the_same(site:
 
 async def until_free(bus: Bus, stream: str) -> None:
     """Wait until nobody holds the name."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await Bucket(bus.js, PUBLISHERS).get(stream) is not None:  # noqa: ASYNC110  # another process is awaited
             await asyncio.sleep(0.02)

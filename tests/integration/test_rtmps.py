@@ -93,7 +93,7 @@ async def test_ffmpeg_publishes_over_rtmps(nats_url: str, tmp_path: Path) -> Non
             "-c:v", "libx264", "-preset", "ultrafast", "-f", "flv",
             f"rtmps://{worker.addresses['rtmps']}/live/{stream}", stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             _, said = await process.communicate()
 
         assert process.returncode == 0, said

@@ -48,7 +48,7 @@ def danmaku(id_: str) -> DanmakuSubmitted:
     return DanmakuSubmitted(id=id_, room="r1", client_id="c1", user=ADA, text="x", at=0)
 
 
-async def dead_letter(bus: Bus, stream: str, within: float = 5.0) -> DeadLetter:
+async def dead_letter(bus: Bus, stream: str, within: float = 20.0) -> DeadLetter:
     """The one dead letter of a stream, once it is there."""
     give_up = time.monotonic() + within
     while True:
@@ -61,7 +61,7 @@ async def dead_letter(bus: Bus, stream: str, within: float = 5.0) -> DeadLetter:
         await asyncio.sleep(0.02)
 
 
-async def is_empty(bus: Bus, stream: str, within: float = 3.0) -> None:
+async def is_empty(bus: Bus, stream: str, within: float = 20.0) -> None:
     give_up = time.monotonic() + within
     while (await bus.js.stream_info(stream)).state.messages:
         assert time.monotonic() < give_up, f"{stream} still holds messages"
@@ -212,7 +212,7 @@ async def test_the_trace_goes_on_over_the_bus(bus: Bus) -> None:
         trace.enter("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         await emit(bus, DANMAKU_SUBMIT, danmaku("d1"), room="r1")
 
-        assert await asyncio.wait_for(seen, 3) == "0af7651916cd43dd8448eb211c80319c"
+        assert await asyncio.wait_for(seen, 20) == "0af7651916cd43dd8448eb211c80319c"
 
 
 async def test_a_slow_message_does_not_hold_up_the_next(bus: Bus) -> None:
@@ -251,7 +251,7 @@ async def test_leaving_finishes_what_was_begun(bus: Bus) -> None:
     broker.handle(DANMAKU_SUBMIT, DANMAKU_CONSUMER, handler, concurrency=2)
     async with consuming(broker):
         await emit(bus, DANMAKU_SUBMIT, danmaku("d1"), room="r1")
-        await asyncio.wait_for(begun.wait(), 2)
+        await asyncio.wait_for(begun.wait(), 20)
 
     assert finished.is_set()
     assert bus.connected

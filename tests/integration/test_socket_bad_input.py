@@ -196,7 +196,7 @@ class RawSocket:
 
     async def close_code(self) -> int:
         """The code of the close frame, whatever comes before it."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             while True:
                 first, length = await self.reader.readexactly(2)
                 if length == 126:

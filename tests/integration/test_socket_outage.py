@@ -121,7 +121,7 @@ async def test_sockets_live_through_a_restart_of_nats(
         nats_server.start()
         began = time.monotonic()
         await saying
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         answer = await b.ask("playback", room=room, action="rate", rate=1.25)
         assert answer["type"] == "ack", answer
         for number in range(10):
@@ -154,7 +154,7 @@ async def test_a_room_whose_events_are_gone_begins_anew(
         await client.close()
         nats_server.kill()
         nats_server.start()
-        anew = await a.until(lambda f: f["type"] == "joined" and "id" not in f, within=10)
+        anew = await a.until(lambda f: f["type"] == "joined" and "id" not in f, within=20)
         await say(a, room, "in the new stream")
         await a.until(lambda _: a.texts(room)[-1:] == ["in the new stream"])
 
@@ -180,6 +180,6 @@ async def test_without_workers_a_command_is_unavailable_in_time(
 
         assert (answer["type"], answer["code"]) == ("error", "unavailable")
         assert answer["retry_after"] > 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 15
         assert (await a.ask("ping"))["type"] == "pong"
     workers["sync"] += rooms.workers.start("sync")

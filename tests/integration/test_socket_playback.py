@@ -329,7 +329,7 @@ async def test_waiting_switched_off_ends_a_hold_at_once(ann: Person, bob: Person
         assert (event["state"]["playing"], event["state"]["hold"]) == (True, None)
         assert event["state"]["position"] == stopped["position"]
         assert event["by"]["id"] == ann.user
-        assert took < 2
+        assert took < 5
         # And it stays so, whoever buffers how often.
         for yes in (False, True, False, True):
             await b.ask("report", room=room, item=item, playing=True, buffering=yes)

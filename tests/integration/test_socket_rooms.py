@@ -470,7 +470,7 @@ async def test_members_a_killed_gateway_had_are_told_to_have_left(
         async with connected(bob, doomed.own) as b, connected(carol, doomed.own) as c:
             await b.join(room)
             await c.join(room)
-            await a.of("member", change="joined", within=3)
+            await a.of("member", change="joined", within=20)
             os.kill(doomed.process.pid, signal.SIGKILL)
             await b.closed()
         risen = rooms.gateway(NODE="phoenix")
@@ -493,8 +493,8 @@ async def test_a_draining_gateway_sends_its_sockets_elsewhere(rooms: RoomStack, 
         going.process.send_signal(signal.SIGTERM)
         assert await a.closed() == 4012
     began = time.monotonic()
-    assert going.process.wait(10) == 0
-    assert time.monotonic() - began < 8
+    assert going.process.wait(20) == 0
+    assert time.monotonic() - began < 15
 
 
 async def test_how_members_keep_to_the_room_is_told_over_gateways(ann: Person, bob: Person) -> None:

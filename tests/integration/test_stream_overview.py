@@ -49,7 +49,7 @@ async def send(publisher: RawPublisher, frames: range) -> None:
 
 async def show(person: Person, stream: str) -> dict[str, Any]:
     """The stream as this person sees it, once its figures are there."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (shown := (await person.get(f"streams/{stream}")).json)["statistics"] is None:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     found: dict[str, Any] = shown

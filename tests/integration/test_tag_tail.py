@@ -58,7 +58,7 @@ class Taker:
     def sequences(self) -> list[int]:
         return [sequence for _, sequence in self.got]
 
-    async def until(self, done: Callable[[], bool], within: float = 10.0) -> None:
+    async def until(self, done: Callable[[], bool], within: float = 20.0) -> None:
         async with asyncio.timeout(within):
             while not done():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)

