@@ -33,7 +33,7 @@ def tags_of(received: bytes) -> list[flv.Tag]:
 
 
 async def test_a_viewer_begins_at_the_newest_key_frame_at_once(site: Site) -> None:
-    """In the middle of a group of pictures: file header, headers, key frame and all since, without waiting for the next."""
+    """In the middle of a group of pictures: file header, headers, key frame and all since, at once."""
     encoder = Encoder(site.bus, await site.make_stream())
     await encoder.begin(frames=30)
     group = await encoder.send(40, key=True)
