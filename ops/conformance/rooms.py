@@ -63,6 +63,22 @@ async def join_asks_for_the_password(world: World) -> None:
         await peer.join(room)
 
 
+async def approval_is_waited_for(world: World) -> None:
+    """Where a room wants approval `join` is `forbidden` until somebody lets one in, which is told by `you`."""
+    owner, guest = await world.owner(), await world.guest()
+    room = await owner.room(settings={"approval": True})
+    async with guest.socket() as peer:
+        await peer.refused("forbidden", "join", room=room)
+        waiting = await peer.of("you", room=room)
+        expect(waiting["state"] == "pending", "you, pending", waiting)
+        answer = await owner.send("PATCH", f"rooms/{room}/members/{guest.id}", {"state": "active"})
+        expect(answer.status == 200, "PATCH to give 200", answer.shown)
+        let_in = await peer.of("you", room=room)
+        expect(let_in["state"] == "active", "you, active", let_in)
+        joined = await peer.join(room)
+        expect(joined["you"]["state"] == "active", "joined, active", joined["you"])
+
+
 async def unknown_rooms_are_not_found(world: World) -> None:
     """A room that does not exist is `not_found`, for `join` and for whatever is asked of it."""
     guest = await world.guest()
@@ -326,6 +342,7 @@ CASES: Final[tuple[Case, ...]] = cases(
     join_gives_the_whole_room,
     join_makes_one_a_member,
     join_asks_for_the_password,
+    approval_is_waited_for,
     unknown_rooms_are_not_found,
     left_rooms_are_silent,
     two_rooms_on_one_socket,

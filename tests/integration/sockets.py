@@ -1,4 +1,4 @@
-"""Sockets for tests: they read only when asked, and keep all they have read."""
+"""Sockets for tests: they read only when asked, keep all they have read, and hold each frame to the contract."""
 
 import asyncio
 import itertools
@@ -6,15 +6,44 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import aiohttp
 
+from gateway.ws.asyncapi import document
+from ops.conformance.shapes import fault_in_frame
 from tests.integration.gateway_process import Person
 
 Frame = dict[str, Any]
 WITHIN = 20.0
 NOT_EVENTS = frozenset({"joined", "resumed"})
+
+
+@cache
+def documented() -> dict[str, set[str]]:
+    """The fields of each frame that a server sends, as AsyncAPI has them."""
+    components = document("test")["components"]
+    found = {}
+    for name, message in components["messages"].items():
+        sender, _, kind = name.partition("-")
+        payload = message["payload"]
+        if sender == "server":
+            schema = (
+                components["schemas"][payload["$ref"].rpartition("/")[2]] if "$ref" in payload else payload
+            )
+            found[kind] = set(schema["properties"])
+    return found
+
+
+def keep_to_the_contract(text: str) -> Frame:
+    """The frame, which has the documented fields with values of their types, and no other fields."""
+    frame: Frame = json.loads(text)
+    fault = fault_in_frame(frame, text)
+    assert not fault, f"{fault}: {text[:1_000]}"
+    assert frame["type"] in documented(), f"no documented type: {text[:1_000]}"
+    assert set(frame) <= documented()[frame["type"]], f"fields that are not documented: {text[:1_000]}"
+    return frame
 
 
 @dataclass(slots=True)
@@ -37,7 +66,7 @@ class Socket:
         async with asyncio.timeout(within):
             message = await self.ws.receive()
         assert message.type is aiohttp.WSMsgType.TEXT, f"closed with {self.ws.close_code}: {message.extra}"
-        frame: Frame = json.loads(message.data)
+        frame = keep_to_the_contract(message.data)
         self.frames.append(frame)
         return frame
 
@@ -106,7 +135,7 @@ class Socket:
                 message = await self.ws.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return self.ws.close_code
-                self.frames.append(json.loads(message.data))
+                self.frames.append(keep_to_the_contract(message.data))
 
     def events(self, room: str) -> list[Frame]:
         """The room's numbered events read so far."""

@@ -14,9 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bus_schemas.socket_frames import SUBPROTOCOL
+from gateway.ws.asyncapi import document
 from ops.conformance.case import Result
 from ops.conformance.run import CASES, chosen, run
-from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_process import GatewayProcess, visiting
 from tests.integration.room_stack import RoomStack
 
 pytestmark = pytest.mark.connected
@@ -68,6 +69,17 @@ async def test_a_gateway_passes_every_case(gateway: GatewayProcess) -> None:
         "floods-are-limited",
         "chat-is-limited",
     }
+
+
+async def test_the_gateway_serves_what_the_document_is_made_of(gateway: GatewayProcess) -> None:
+    """The served document is that of the code, and the page for people stands beside it."""
+    async with visiting(gateway.own) as person:
+        served = await person.get("asyncapi.json")
+        page = await person.get("/docs/socket")
+
+    assert served.json == document(served.json["info"]["version"])
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert b"server-resumed" in page.body
 
 
 async def test_pings_and_dead_peers_pass_where_the_intervals_are_short(gateway: GatewayProcess) -> None:

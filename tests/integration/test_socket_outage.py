@@ -3,7 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.embedded import RunningServer
@@ -183,3 +186,146 @@ async def test_without_workers_a_command_is_unavailable_in_time(
         assert time.monotonic() - began < 15
         assert (await a.ask("ping"))["type"] == "pong"
     workers["sync"] += rooms.workers.start("sync")
+
+
+class Follower:
+    """A client as it is to be: it keeps the newest `seq`, and resumes elsewhere when its gateway is gone."""
+
+    def __init__(self, person: Person, room: str, *gateways: str) -> None:
+        self.person = person
+        self.room = room
+        self.gateways = list(gateways)
+        self.events: list[dict[str, Any]] = []
+        self.joined_at = 0
+        self.answers: list[str] = []
+        """What each `join` was answered with."""
+        self.socket: Socket | None = None
+        self.inside = asyncio.Event()
+        self._more = asyncio.Event()
+        self._epoch: object = None
+
+    async def follow(self) -> None:
+        """Until cancelled; at the first gateway that answers."""
+        while True:
+            with suppress(aiohttp.ClientError, AssertionError, ConnectionError):
+                async with connected(self.person, self.gateways[0]) as socket:
+                    await self._read(socket)
+            self.inside.clear()
+            self.socket = None
+            if len(self.gateways) > 1:
+                del self.gateways[0]
+            await asyncio.sleep(0.05)
+
+    async def _read(self, socket: Socket) -> None:
+        last = self.events[-1]["seq"] if self.events else self.joined_at
+        resume = {} if self._epoch is None else {"after": last, "epoch": self._epoch}
+        answer = await socket.join(self.room, **resume)
+        self.answers.append(answer["type"])
+        if self._epoch is None:
+            self._epoch, self.joined_at = answer["epoch"], answer["seq"]
+        self.socket = socket
+        self.inside.set()
+        taken = len(socket.events(self.room))
+        self.events += socket.events(self.room)
+        while True:
+            await socket.next(within=30)
+            seen = socket.events(self.room)
+            self.events += seen[taken:]
+            taken = len(seen)
+            self._more.set()
+
+    async def do(self, kind: str, *, again: bool, **fields: Any) -> dict[str, Any] | None:
+        """Send a frame and give its answer; where the gateway dies with it, `again` elsewhere, or None."""
+        while True:
+            async with asyncio.timeout(20):
+                await self.inside.wait()
+            socket = self.socket
+            if socket is None:
+                continue
+            with suppress(aiohttp.ClientError, ConnectionError):
+                frame_id = await socket.send(kind, room=self.room, **fields)
+                while self.socket is socket:
+                    for frame in socket.frames:
+                        if frame.get("id") == frame_id:
+                            return frame
+                    await asyncio.sleep(0.005)
+            if not again:
+                return None
+
+    async def until_said(self, text: str) -> None:
+        """Until this was said in the room, as this one sees it."""
+        async with asyncio.timeout(30):
+            while not any(e["type"] == "chat" and e["message"]["text"] == text for e in self.events):
+                self._more.clear()
+                await self._more.wait()
+
+
+async def test_a_gateway_killed_under_load_is_resumed_exactly(
+    people: tuple[Person, Person], rooms: RoomStack
+) -> None:
+    """kill -9 amid chat and playback: who was on it goes on at the other with each event once, in the one order."""
+    ann, bob = people
+    victim = rooms.gateway()
+    room = await ann.make_room()
+    witness = Follower(bob, room, bob.http)
+    moved = [Follower(ann, room, victim.own, bob.http) for _ in range(4)]
+    following = [asyncio.ensure_future(one.follow()) for one in (witness, *moved)]
+    acked: list[str] = []
+    revisions: list[int] = []
+    amid = asyncio.Event()
+
+    async def talk(one: Follower, name: str) -> None:
+        for number in range(60):
+            text = f"{name}{number}"
+            answer = await one.do("chat", again=True, client_id=text, text=text)
+            assert answer is not None
+            assert answer["type"] == "ack", answer
+            acked.append(text)
+            if len(acked) == 40:
+                amid.set()
+
+    async def steer(one: Follower) -> None:
+        for number in range(60):
+            answer = await one.do("playback", again=False, action="rate", rate=1 + number / 100)
+            if answer is not None:
+                assert answer["type"] == "ack", answer
+                revisions.append(answer["state"]["revision"])
+
+    async def kill() -> None:
+        await amid.wait()
+        victim.process.kill()
+
+    try:
+        for one in (witness, *moved):
+            async with asyncio.timeout(20):
+                await one.inside.wait()
+        await asyncio.gather(
+            talk(witness, "w"),
+            talk(moved[0], "m"),
+            talk(moved[1], "n"),
+            steer(moved[2]),
+            steer(witness),
+            kill(),
+        )
+        assert (await witness.do("chat", again=True, client_id="end", text="end") or {})["type"] == "ack"
+        for one in (witness, *moved):
+            await one.until_said("end")
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+    end = next(e["seq"] for e in witness.events if e["type"] == "chat" and e["message"]["text"] == "end")
+    true = [event for event in witness.events if event["seq"] <= end]
+    for one in moved:
+        assert one.answers == ["joined", "resumed"]
+        expected = [event for event in true if event["seq"] > one.joined_at]
+        assert [event for event in one.events if event["seq"] <= end] == expected
+    said = [event["message"]["text"] for event in true if event["type"] == "chat"]
+    assert sorted(said) == sorted({*acked, "end"})
+    for name in "wmn":
+        assert [text for text in said if text[0] == name] == [f"{name}{number}" for number in range(60)]
+    told = [event["state"]["revision"] for event in true if event["type"] == "playback"]
+    assert told == list(range(1, len(told) + 1))
+    assert set(revisions) <= set(told)
+    assert len(revisions) == len(set(revisions))
