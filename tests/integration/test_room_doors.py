@@ -197,6 +197,23 @@ async def test_a_deleted_room_is_told_to_those_in_front_of_it(ann: Person, bob: 
         assert await b.refused("join", room=room) == "not_found"
 
 
+async def test_the_streams_of_a_room_that_wants_approval_are_for_its_members(
+    ann: Person, bob: Person
+) -> None:
+    """Neither outsiders nor those who wait may play them; where nobody has to wait, everybody may."""
+    room = await ann.make_room(settings={"approval": True})
+    stream = (await ann.post(f"rooms/{room}/streams", {"title": "cam"})).json["stream"]
+
+    outside = await bob.get(f"streams/{stream}")
+    await bob.post(f"rooms/{room}/join")
+    waiting = await bob.get(f"streams/{stream}")
+    await bob.post(f"rooms/{room}/leave")
+    await ann.send("PATCH", f"rooms/{room}", {"settings": {"approval": False}})
+
+    assert (outside.code, waiting.code) == ("forbidden", "forbidden")
+    assert (await bob.get(f"streams/{stream}")).status == 200
+
+
 async def test_a_full_room_lets_nobody_in_by_approval(ann: Person, bob: Person) -> None:
     """Those who wait take no place; there must be one when they are let in."""
     room = await ann.make_room(settings={"approval": True, "member_limit": 2})
