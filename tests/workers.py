@@ -17,6 +17,7 @@ from bus_schemas.messages.room import CommandReply
 from bus_schemas.subjects import REPLY, Subject
 from runtime.bus import Bus
 from runtime.bus import connect as connect_bus
+from runtime.clock import now_ms
 from runtime.emit import emit
 from runtime.metrics import Metrics
 
@@ -146,8 +147,10 @@ async def add_room(dsn: str, room: str, *items: tuple[str, float | None]) -> Non
             " ON CONFLICT DO NOTHING"
         )
         await connection.execute(
-            "INSERT INTO rooms (id, name, creator_id, settings, created_at) VALUES ($1, 'Room', 'u1', '{}', 0)",
+            "INSERT INTO rooms (id, name, creator_id, settings, created_at, active_at)"
+            " VALUES ($1, 'Room', 'u1', '{}', 0, $2)",
             room,
+            now_ms(),
         )
         for position, (item, duration) in enumerate(items):
             await connection.execute(
