@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
-from bus_schemas.messages.live import StreamKey
+from bus_schemas.messages.live import LiveEvent, StopReason, StreamKey, StreamStopped
 from bus_schemas.streams import PUBLISHERS, STREAM_KEYS
+from bus_schemas.subjects import LIVE_EVENT
 from bus_schemas.tags import TagFlags, TagHeader
 from runtime.bus import Bus, connect
+from runtime.emit import emit
 from runtime.kv import Bucket
 from runtime.metrics import Metrics
 from tests.embedded import fresh_name
@@ -145,6 +147,31 @@ async def test_a_key_that_refuses_does_so_from_another_worker_while_its_publishe
     assert b"somebody publishes already" in answers
     await holder.close()
     await after.close()
+
+
+async def test_a_session_that_was_ended_in_its_place_is_closed_so_that_the_encoder_begins_anew(
+    site: Site,
+) -> None:
+    """The packager gave the stream up while this worker was frozen; nobody would package what still comes."""
+    stream = fresh_name("s")
+    port = site.start()
+    await site.add_key(stream)
+    publisher = await publish(site, port, stream)
+    epoch = site.of(stream)[-1].epoch
+
+    for given_up in (epoch - 1, epoch):
+        stopped = StreamStopped(stream=stream, epoch=given_up, at=1, reason=StopReason.LOST)
+        await emit(site.bus, LIVE_EVENT, LiveEvent(stopped), stream=stream)
+        if given_up < epoch:
+            publisher.send_frame(inter_frame(), 40)
+            await until(lambda: len(site.of(stream)) > 1)
+    closed = await publisher.read_to_end()
+    again = await publish(site, port, stream)
+
+    assert closed < PROMPT_S
+    assert site.of(stream)[-1].epoch > epoch
+    await publisher.close()
+    await again.close()
 
 
 async def test_an_encoder_that_froze_does_not_hold_its_name(site: Site) -> None:

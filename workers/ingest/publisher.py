@@ -142,6 +142,11 @@ class Publisher:
         sentence = "taken over by another publisher with the same key"
         self.stop("NetStream.Publish.BadName", sentence, "replaced", StopReason.REPLACED)
 
+    def given_up(self, epoch: int) -> None:
+        """The packager ended this session after a silence that was not the peer's: he begins anew."""
+        if self.publication is not None and self.publication.epoch == epoch:
+            self._link.close("the stream was ended after a long silence: connect again", "silent")
+
     def stop(self, code: str, description: str, reason: str, stop: StopReason) -> None:
         """End the publish by our own will: say why, settle it, close."""
         if self._link.closing:

@@ -8,13 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from nats.aio.msg import Msg
-from pydantic import ValidationError
-
-from bus_schemas.messages.live import PlayRightsChanged, PublisherHeard, StreamControl, StreamLimits
-from bus_schemas.streams import PUBLISHERS
-from bus_schemas.subjects import LIVE_CONTROL, LIVE_RIGHTS
-from runtime.bus import Bus
 from runtime.clock import now_ms
 from runtime.hooks import Hooks
 from runtime.lifecycle import Context
@@ -22,6 +15,7 @@ from runtime.logs import get_logger
 from runtime.series import StreamSeries
 from workers.ingest.acknowledgements import Acknowledgements
 from workers.ingest.broadcast import Broadcasts
+from workers.ingest.orders import Orders
 from workers.ingest.pacer import Pacer
 from workers.ingest.player import PlayerSurroundings
 from workers.ingest.publication import Surroundings
@@ -65,46 +59,10 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     players = PlayerSurroundings(bus, context.tasks, context.metrics, broadcasts, hooks_s)
     connections = Connections(around, players, settings, limits=context.settings.limits.enabled)
 
-    async def on_control(message: Msg) -> None:
-        try:
-            order = StreamControl.model_validate_json(message.data)
-        except ValidationError as error:
-            log.warning("an order does not parse", subject=message.subject, error=str(error))
-            return
-        publisher = connections.by_stream(order.stream)
-        if publisher is not None and order.action == "probe":
-            heard = PublisherHeard(stream=order.stream, silent_ms=publisher.silent_ms)
-            await message.respond(heard.model_dump_json().encode())
-        elif publisher is not None and order.action == "limit":
-            publisher.limit(order.limits or StreamLimits())
-            if publisher.publication is not None:
-                # The newest word on limits counts, a hook's or that of who runs the stream.
-                await registry.limit_viewers(publisher.publication.claim, None)
-        elif publisher is not None and order.action == "kick":
-            log.info("kicked", stream=order.stream, reason=order.reason)
-            publisher.kick(order.reason)
-
-    async def on_claim(message: Msg) -> None:
-        # Anybody's write to the bucket; only the bucket itself says who holds the stream now.
-        publisher = connections.by_stream(message.subject.rsplit(".", 1)[1])
-        publication = publisher.publication if publisher is not None else None
-        if publication is not None and publication.claim.value.connection.encode() not in message.data:
-            await publication.check_claim()
-
-    async def on_reconnect() -> None:
-        publications = [p.publication for p in connections.publishers() if p.publication is not None]
-        for publication in publications:
-            publication.reconnected()
-        for publication in publications:
-            await publication.check_claim()
-
     series = StreamSeries(context.metrics, context.settings.metrics.streams, SERIES)
     viewers = StreamSeries(context.metrics, context.settings.metrics.streams, VIEWER_SERIES)
     context.tasks.spawn("stream-series", _show_series(connections, series, viewers))
-    await bus.nc.subscribe(LIVE_CONTROL.pattern, cb=on_control)
-    await bus.nc.subscribe(f"$KV.{PUBLISHERS.name}.*", cb=on_claim)
-    await _follow_rights(bus, connections)
-    bus.on_reconnect.append(on_reconnect)
+    await Orders(bus, registry, connections).listen()
     servers = await _listen(context, connections)
     try:
         yield
@@ -139,21 +97,6 @@ async def _listen(context: Context, connections: Connections) -> list[asyncio.Se
         host, port = server.sockets[0].getsockname()[:2]
         context.addresses[name] = f"{host}:{port}"
     return servers
-
-
-async def _follow_rights(bus: Bus, connections: Connections) -> None:
-    """Let players ask again when who may play has changed."""
-
-    async def on_rights(message: Msg) -> None:
-        try:
-            changed = PlayRightsChanged.model_validate_json(message.data)
-        except ValidationError as error:
-            log.warning("a change of rights does not parse", error=str(error))
-            return
-        for link in list(connections.open):
-            link.player.rights_changed(changed)
-
-    await bus.nc.subscribe(LIVE_RIGHTS.pattern, cb=on_rights)
 
 
 async def _show_series(connections: Connections, series: StreamSeries, viewers: StreamSeries) -> None:
