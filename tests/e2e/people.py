@@ -189,6 +189,20 @@ class Member:
             assert answer["code"] in ("unavailable", "rate_limited"), answer
             await asyncio.sleep(float(answer.get("retry_after") or 0.2))
 
+    async def command(self, **command: Any) -> dict[str, Any]:
+        """Send a playback command until it is acked; the state after it. A lost answer may mean it is done twice."""
+        while True:
+            try:
+                answer = await self.ask({"type": "playback", **command})
+            except (TimeoutError, ConnectionError, aiohttp.ClientError):
+                await asyncio.sleep(0.1)
+                continue
+            if answer["type"] == "ack":
+                state: dict[str, Any] = answer["state"]
+                return state
+            assert answer["code"] in ("unavailable", "rate_limited"), answer
+            await asyncio.sleep(float(answer.get("retry_after") or 0.2))
+
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

@@ -49,6 +49,8 @@ class Evening:
     speaker: Member
     listener: Member
     said: list[str] = field(default_factory=list)
+    commanded: list[int] = field(default_factory=list)
+    """Revisions of the playback that were acknowledged, in the order of the commands."""
 
 
 async def _publish_for_ever(url: str) -> None:
@@ -64,6 +66,13 @@ async def _talk(evening: Evening) -> None:
         text = f"message {number}"
         evening.said.append(text)
         await evening.speaker.say(text)
+        await asyncio.sleep(0.1)
+
+
+async def _command(evening: Evening) -> None:
+    for number in range(10_000):
+        state = await evening.speaker.command(action="rate", rate=1 + number % 100 / 100)
+        evening.commanded.append(state["revision"])
         await asyncio.sleep(0.1)
 
 
@@ -101,6 +110,7 @@ async def an_evening(stack: MatineeStack) -> AsyncIterator[Evening]:
                 asyncio.ensure_future(evening.speaker.live()),
                 asyncio.ensure_future(evening.listener.live()),
                 asyncio.ensure_future(_talk(evening)),
+                asyncio.ensure_future(_command(evening)),
             ]
             await asyncio.sleep(3)
             yield evening
@@ -124,8 +134,8 @@ async def _kill(stack: MatineeStack, kind: str, number: int = 0) -> None:
 
 
 async def _nothing_lost_or_doubled(evening: Evening) -> None:
-    """Every acked message stands once in the history, and came to both members once, in one order."""
-    spoken = list(evening.speaker.acked)
+    """Every acked message stands once in the history, and came to both members once, in one order; so did commands."""
+    spoken, commanded = list(evening.speaker.acked), list(evening.commanded)
     await asyncio.sleep(1.5)
     room = evening.speaker.room
     history: list[str] = []
@@ -138,9 +148,15 @@ async def _nothing_lost_or_doubled(evening: Evening) -> None:
         before = f"&before={page['next']}"
     assert [text for text, times in Counter(history).items() if times > 1] == []
     assert set(spoken) <= set(history)
+    assert commanded == sorted(set(commanded)), "a command was answered with an older state"
     for member in (evening.speaker, evening.listener):
         sequence = [event["seq"] for event in member.events]
         assert sequence == sorted(set(sequence)), "an event came twice or out of order"
+        revisions = [event["state"]["revision"] for event in member.events if event["type"] == "playback"]
+        assert revisions == sorted(set(revisions)), "the room's state went back"
+        if member.snapshots <= 1 and revisions:
+            assert revisions == list(range(revisions[0], revisions[-1] + 1)), "a state is missing"
+            assert revisions[-1] >= max(commanded, default=0)
         heard = [event["message"]["text"] for event in member.events if event["type"] == "chat"]
         assert [text for text, times in Counter(heard).items() if times > 1] == []
         if member.snapshots <= 1:
@@ -157,6 +173,7 @@ async def test_a_worker_killed_is_not_noticed(scaled: MatineeStack, kind: str) -
             await asyncio.sleep(4)
 
         tags, parts, said = evening.flv.tags, evening.hls.parts, len(evening.speaker.acked)
+        commanded = evening.commanded[-1]
         await asyncio.sleep(2)
 
         assert (evening.flv.gaps, evening.hls.gaps) == ([], [])
@@ -165,6 +182,7 @@ async def test_a_worker_killed_is_not_noticed(scaled: MatineeStack, kind: str) -
         assert evening.flv.tags > tags
         assert evening.hls.parts > parts
         assert len(evening.speaker.acked) > said
+        assert evening.commanded[-1] > commanded
         await _nothing_lost_or_doubled(evening)
 
 
@@ -203,10 +221,12 @@ async def test_a_server_killed_comes_back_by_itself(scaled: MatineeStack, server
         await _kill(scaled, server)
         await asyncio.sleep(5)
         tags, parts, said = evening.flv.tags, evening.hls.parts, len(evening.speaker.acked)
+        commanded = evening.commanded[-1]
         await asyncio.sleep(3)
 
         assert evening.flv.tags > tags
         assert evening.hls.parts > parts
         assert len(evening.speaker.acked) > said
+        assert evening.commanded[-1] > commanded
         assert [gap for gap in evening.flv.gaps if not gap.startswith("DTS")] == []
         await _nothing_lost_or_doubled(evening)
