@@ -23,7 +23,7 @@ from bench.tables import Table, percentile
 LATENCY_OVER_HOLD_BACK_S: Final = 0.5
 RELOAD_MS: Final = 100.0
 HLS_JS: Final = Path(__file__).resolve().parents[1] / "web/node_modules/hls.js/dist/hls.min.js"
-_START_S: Final = 15.0
+_START_S: Final = 60.0
 _SAMPLE_S: Final = 0.25
 _ROUNDS: Final = 20
 _PLAY: Final = """

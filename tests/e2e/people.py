@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.stack import PROJECT, MatineeStack
 
 ANSWER_WITHIN = 30.0
+PAGE_WITHIN_MS = 60_000
 
 
 @dataclass
@@ -224,7 +225,10 @@ CHROMIUM_FLAGS = [
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """A headless Chromium."""
     async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        expect.set_options(timeout=PAGE_WITHIN_MS)
+        running = await playwright.chromium.launch(
+            executable_path=chromium, args=CHROMIUM_FLAGS, timeout=PAGE_WITHIN_MS
+        )
         try:
             yield running
         finally:
@@ -244,5 +248,6 @@ async def page_of(running: Browser, someone: Person, path: str) -> Page:
         f"localStorage.setItem('matinee.session', JSON.stringify({json.dumps(session)}))"
     )
     page = await context.new_page()
+    page.set_default_timeout(PAGE_WITHIN_MS)
     await page.goto(someone.base + path)
     return page

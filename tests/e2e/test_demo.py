@@ -51,7 +51,7 @@ def test_the_command_line_shows_how_the_picture_arrives(demo: MatineeStack) -> N
         rows = [row.split() for row in listed if row.startswith(stream)]
         return rows[0] if rows and rows[0][1] != "-" and "(flv" in rows[0] else None
 
-    with urllib.request.urlopen(f"{demo.http}/live/{stream}.flv", timeout=10) as viewer:
+    with urllib.request.urlopen(f"{demo.http}/live/{stream}.flv", timeout=30) as viewer:
         viewer.read(1000)
         shown = _once_there(line)
 
@@ -81,7 +81,7 @@ def _room_of(demo: MatineeStack) -> dict[str, str]:
 
 
 def _read(url: str, most: int) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         content: bytes = answer.read(most)
     return content
 

@@ -70,7 +70,7 @@ def _watch(url: str, frames: int, log: list[Any]) -> tuple[list[float], int]:
     sounds = 0
     av.logging.set_level(av.logging.WARNING)
     try:
-        with av.logging.Capture() as said, av.open(url, "r", timeout=15) as source:
+        with av.logging.Capture() as said, av.open(url, "r", timeout=60) as source:
             for frame in source.decode(video=0, audio=0):
                 if isinstance(frame, av.VideoFrame):
                     times.append(float(frame.time or 0))
@@ -157,7 +157,7 @@ async def test_dash_js_plays_to_the_end_of_a_stream_that_ends(stack: MatineeStac
             page = await running.new_page()
             await page.goto(f"{pages}/dash?url={quote(url, safe='')}")
 
-            await page.wait_for_function("() => document.querySelector('video').ended", timeout=30_000)
+            await page.wait_for_function("() => document.querySelector('video').ended", timeout=60_000)
 
             assert await page.evaluate("window.faults") == []
         async with ann.http.get(url) as answer:

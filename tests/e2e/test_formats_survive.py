@@ -25,7 +25,7 @@ SHOWN = "document.querySelector('video').currentTime"
 
 def _watch(url: str, times: list[float], enough: Callable[[], bool]) -> None:
     """Collect the times of pictures until there are enough."""
-    with av.open(url, "r", timeout=25) as source:
+    with av.open(url, "r", timeout=60) as source:
         for frame in source.decode(video=0):
             times.append(float(frame.time or 0))
             if enough():

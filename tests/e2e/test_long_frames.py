@@ -17,7 +17,7 @@ from media.flv import Tag, TagType
 from tests.e2e.people import person, until_live
 from tests.stack import MatineeStack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 WATCHED_S = 14.0
 RHYTHM = [

@@ -100,7 +100,7 @@ async def test_two_pages_hold_one_room_in_sync_through_play_seek_and_pause(
         pages = [await page_of(running, who, f"/r/{room}") for who in (ann, ben)]
         for page in pages:
             await page.wait_for_function(
-                "() => document.querySelector('video')?.readyState >= 3", timeout=20_000
+                "() => document.querySelector('video')?.readyState >= 3", timeout=60_000
             )
             await page.evaluate(_WATCH)
 
@@ -131,7 +131,7 @@ async def test_a_late_page_lands_where_the_room_is(stack: MatineeStack, chromium
         await _playback(ann, room, action="select", item=item["id"])
         first = await page_of(running, ann, f"/r/{room}")
         await first.wait_for_function(
-            "() => document.querySelector('video')?.readyState >= 3", timeout=20_000
+            "() => document.querySelector('video')?.readyState >= 3", timeout=60_000
         )
         await first.evaluate(_WATCH)
         playing = await _playback(ann, room, action="play")
@@ -139,7 +139,7 @@ async def test_a_late_page_lands_where_the_room_is(stack: MatineeStack, chromium
 
         second = await page_of(running, ben, f"/r/{room}")
         await second.wait_for_function(
-            "() => document.querySelector('video')?.currentTime > 1", timeout=20_000
+            "() => document.querySelector('video')?.currentTime > 1", timeout=60_000
         )
         await second.evaluate(_WATCH)
         await asyncio.sleep(4)
@@ -161,7 +161,7 @@ async def test_a_live_room_plays_in_the_browser(stack: MatineeStack, chromium: s
             await _playback(ann, room, action="play")
             page = await page_of(running, ann, f"/r/{room}")
             await page.wait_for_function(
-                "() => document.querySelector('video')?.currentTime > 1", timeout=30_000
+                "() => document.querySelector('video')?.currentTime > 1", timeout=60_000
             )
             await asyncio.sleep(6)
             drift = await page.evaluate("window.__matinee.driftMs()")
@@ -186,7 +186,7 @@ async def _in_step(pages: list[Page]) -> None:
         await page.wait_for_function(
             "() => Math.abs(window.__matinee?.driftMs() ?? 1e9) < 100"
             " && !document.querySelector('video').paused && !document.querySelector('video').seeking",
-            timeout=20_000,
+            timeout=60_000,
         )
 
 
