@@ -6,16 +6,20 @@ an answer, as a numbered event, or unasked.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+import bus_schemas
 from bus_schemas.errors import ErrorCode
 from bus_schemas.limits import CLIENT_ID_WINDOW_S, RESUME_WINDOW_S, SOCKET_FRAME_MAX
+from bus_schemas.messages.base import Shape
 from bus_schemas.socket_examples import examples
 from bus_schemas.socket_frames import (
     BEARER_PREFIX,
@@ -209,6 +213,8 @@ def _schemas() -> tuple[Json, dict[str, Json]]:
     for (name, _mode), schema in found.items():
         # A payload that nothing else refers to stands in its message.
         payloads[name] = schema
+    for shape in _shapes(Shape):
+        _describe(parts.get(shape.__name__, {}), shape)
     for name, model in {**EVENTS, **MOMENTS}.items():
         for schema in (payloads[f"server-{name}"], parts.get(model.__name__, {})):
             _as_sent(schema, numbered=name in EVENTS)
@@ -230,6 +236,32 @@ def _names(node: Any, parts: Json) -> Iterator[str]:
             yield from _names(parts[name], parts)
         else:
             yield from _names(list(node.values()), parts)
+
+
+def _shapes(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        if model.__module__.startswith(bus_schemas.__name__):
+            yield model
+            yield from _shapes(model)
+
+
+def _describe(schema: Json, model: type[BaseModel]) -> None:
+    """Say of each field what stands below it in the code: units, mostly."""
+    properties = schema.get("properties")
+    if not properties:
+        return
+    (body,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(body, ast.ClassDef)
+    for field, below in pairwise(body.body):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+            and isinstance(below.value.value, str)
+            and field.target.id in properties
+        ):
+            properties[field.target.id].setdefault("description", inspect.cleandoc(below.value.value))
 
 
 def _as_sent(schema: Json, *, numbered: bool) -> None:

@@ -74,9 +74,10 @@ _CHOICES: Final = {
 class ClientFrame(BaseModel):
     """What every frame may carry; unknown fields are ignored, so that clients may be newer."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True)
 
     id: FrameId | None = None
+    """Chosen by the client: the answer carries it as it came. Without one only errors are answered."""
 
 
 class Join(ClientFrame):
@@ -85,10 +86,13 @@ class Join(ClientFrame):
     type: Literal["join"]
     room: Id
     password: Annotated[str, StringConstraints(max_length=PASSWORD_MAX)] | None = None
+    """The room's, for those who are not members yet."""
     invitation: Annotated[str, StringConstraints(min_length=1, max_length=FRAME_ID_MAX)] | None = None
     """Instead of the password, and of anybody's approval."""
     after: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
+    """The newest `seq` the client has seen of the room."""
     epoch: FrameId | None = None
+    """The epoch it is of."""
 
 
 class Leave(ClientFrame):
@@ -102,15 +106,24 @@ class PlaybackCommand(BaseModel):
     """What may be asked of a room's playback: the body of `POST playback`, and of the frame."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", strict=True, json_schema_extra={"allOf": _COMPLETE}
+        frozen=True,
+        extra="ignore",
+        strict=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={"allOf": _COMPLETE},
     )
 
     action: Literal["play", "pause", "seek", "rate", "select", "next", "previous", "mode", "undo"]
     position: Position | None = None
+    """Of `seek`: seconds; of a live item, program date-time in seconds since 1970."""
     rate: Rate | None = None
+    """Of `rate`."""
     item: Id | None = None
+    """Of `select`."""
     mode: PlaybackMode | None = None
+    """Of `mode`: what follows when an item ends."""
     revision: Annotated[int, Field(ge=0, lt=1 << 53)] | None = None
+    """The state's revision that the person saw: another one now is a conflict."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -135,12 +148,18 @@ class Report(ClientFrame):
     type: Literal["report"]
     room: Id
     item: Id | None = None
+    """What is shown."""
     position: Number | None = None
+    """Seconds."""
     playing: bool = False
     buffering: bool = False
+    """Whether it stands still for want of data."""
     rate: Number | None = None
+    """The player's own rate now."""
     rtt: Number | None = None
+    """The way to the server and back, in milliseconds."""
     drift_ms: Number | None = None
+    """How far it is ahead of the room, in milliseconds; absent where that means nothing."""
 
 
 class Chat(ClientFrame):
@@ -149,8 +168,11 @@ class Chat(ClientFrame):
     type: Literal["chat"]
     room: Id
     client_id: ClientId
+    """Chosen by the client, for each message another: what makes a resend harmless for a day."""
     text: Annotated[str, StringConstraints(min_length=1, max_length=CHAT_MAX)]
+    """Plain text; control characters are taken out."""
     reply_to: Id | None = None
+    """The message it answers."""
 
 
 class Danmaku(ClientFrame):

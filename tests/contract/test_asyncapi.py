@@ -228,6 +228,16 @@ def test_wrong_frames_that_are_objects_of_a_known_type_are_wrong_for_the_documen
         assert not payload_validator(f"client-{kind}").is_valid(frame), example.name
 
 
+def test_fields_say_what_they_are_where_the_code_does() -> None:
+    """Units and meanings stand below the fields in the code; the document has them, also of shapes."""
+    said = {
+        "PlaybackState": "position", "Playback": "position", "Report": "drift_ms", "Resumed": "after",
+        "PlaybackChanged": "by", "Item": "duration", "Join": "after",
+    }  # fmt: skip
+    for name, field in said.items():
+        assert WHOLE["components"]["schemas"][name]["properties"][field]["description"], (name, field)
+
+
 def test_every_message_has_an_example() -> None:
     """One at least."""
     assert [name for name, message in MESSAGES.items() if not message["examples"]] == []
