@@ -28,11 +28,20 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--peers", action="store_true", help="beside it, the peers that are installed")
     one = benches.add_parser("latency", help="FLV tags, joins, LL-HLS edge")
     one.add_argument("--viewers", type=int, default=10)
-    one = benches.add_parser("sockets", help="many sockets in one room")
+    one = benches.add_parser("sockets", help="many sockets in one room, or in many")
     one.add_argument("--sockets", type=int, default=1_000)
+    one.add_argument("--rooms", type=int, default=1)
+    one.add_argument("--per-second", type=float, default=10.0, help="messages, over all rooms")
     one.add_argument("--gateways", type=int, default=1)
+    one.add_argument(
+        "--blocked", action="store_true", help="in turns with and without one member who does not read"
+    )
     one = benches.add_parser("commands", help="playback commands to every member")
     one.add_argument("--members", type=int, default=20)
+    one.add_argument("--rooms", type=int, default=1)
+    one.add_argument("--per-second", type=float, default=10.0, help="commands, over all rooms")
+    one.add_argument("--gateways", type=int, default=2)
+    one.add_argument("--sync-workers", type=int, default=2)
     one = benches.add_parser("streams", help="many publishers, watched over FLV and LL-HLS")
     one.add_argument("--publishers", type=int, default=20)
     one.add_argument("--peers", action="store_true", help="beside it, the peers that are installed")
@@ -58,18 +67,35 @@ async def _run(options: argparse.Namespace) -> list[Table]:
 
         async with running_stack(options.ready_file) as stack:
             return [await sync_browsers.run(stack, browsers=options.browsers, **timing)]
-    scale: tuple[str, ...] = ("gateway=2", "sync=2") if options.bench == "commands" else ()
-    if options.bench == "sockets" and options.gateways > 1:
-        scale = (f"gateway={options.gateways}",)
+    scale = [f"gateway={options.gateways}"] if options.bench in {"sockets", "commands"} else []
+    scale += [f"sync={options.sync_workers}"] if options.bench == "commands" else []
     async with running_stack(options.ready_file, *scale) as stack:
         if options.bench == "fanout":
             tables = [await fanout.run(stack, viewers=options.viewers, kbps=options.kbps, **timing)]
         elif options.bench == "latency":
             tables = [await latency.run(stack, viewers=options.viewers, **timing)]
         elif options.bench == "sockets":
-            tables = [await sockets.run(stack, sockets=options.sockets, gateways=options.gateways, **timing)]
+            tables = [
+                await sockets.run(
+                    stack,
+                    sockets=options.sockets,
+                    rooms=options.rooms,
+                    per_second=options.per_second,
+                    gateways=options.gateways,
+                    blocked=options.blocked,
+                    **timing,
+                )
+            ]
         elif options.bench == "commands":
-            tables = [await commands.run(stack, members=options.members, **timing)]
+            tables = [
+                await commands.run(
+                    stack,
+                    members=options.members,
+                    rooms=options.rooms,
+                    per_second=options.per_second,
+                    **timing,
+                )
+            ]
         elif options.bench == "streams":
             tables = [await streams.run(stack, publishers=options.publishers, **timing)]
         elif options.bench == "hls":

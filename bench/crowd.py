@@ -14,12 +14,12 @@ from typing import Final
 
 import uvloop
 
+from bench.children import Children
 from bench.viewers import CountingViewer
 from runtime.lifecycle import raise_file_limit
 
 PER_PROCESS: Final = 1_500
 _CONNECTING_AT_ONCE: Final = 50
-_DEADLINE_S: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,54 +36,27 @@ class Crowd:
 
     url: str
     viewers: int
-    _processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    _processes: Children = field(default_factory=lambda: Children("bench.crowd"))
 
     async def start(self) -> None:
         """Connect them all."""
         for at in range(0, self.viewers, PER_PROCESS):
-            number = str(min(PER_PROCESS, self.viewers - at))
-            self._processes.append(
-                await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "bench.crowd",
-                    self.url,
-                    number,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    limit=1 << 20,
-                )
-            )
-        for process in self._processes:
-            await self._line(process)
+            await self._processes.start(self.url, str(min(PER_PROCESS, self.viewers - at)))
+        await self._processes.answers()
 
     async def count(self) -> Count:
         """Bytes of each viewer, and who was closed."""
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(b"count\n")
+        self._processes.tell("count")
         received: list[int] = []
         closed: list[str] = []
-        for process in self._processes:
-            told = json.loads(await self._line(process))
+        for told in await self._processes.answers():
             received += told["received"]
             closed += told["closed"]
         return Count(received, closed)
 
     async def stop(self) -> None:
         """Go; without the input a crowd ends."""
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            await asyncio.wait_for(process.wait(), 20)
-
-    @staticmethod
-    async def _line(process: asyncio.subprocess.Process) -> bytes:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), _DEADLINE_S)
-        if not line:
-            raise RuntimeError("a crowd of viewers ended")
-        return line
+        await self._processes.stop()
 
 
 async def _serve(url: str, number: int) -> None:

@@ -1,119 +1,214 @@
-"""Many sockets in one room: how long an event takes to the last of them."""
+"""Many sockets in one room or in many: how long an event takes to the last of them, and who suffers from one
+who does not read."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import itertools
 import secrets
 import time
-from typing import Any, Final
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
 
-from bench.sockets_client import LightSocket
+from bench.blocked import BlockedReader
+from bench.listeners import Heard, Listeners, stamp
+from bench.sockets_client import LightSocket, ignore
 from bench.stack import Stack, spent
 from bench.tables import Table, percentile
 
-_JOINING_AT_ONCE: Final = 25
-_STAMP: Final = b"sent:"
-_SETTLE_S: Final = 3.0
+GUESTS: Final = 50
+"""People among the listeners, each many times over: what is measured is the socket, not the sign-in."""
+ROOMS_PER_OWNER: Final = 90
+ROOMS_PER_SPEAKER: Final = 32
+SETTLE_S: Final = 3.0
+LATE_S: Final = 1.0
+PHASE_S: Final = 5.0
+"""With and without the one who does not read, in turns: whatever else the machine does falls on both."""
+SUFFERS: Final = 1.1
+"""More than a tenth on top is somebody else's trouble."""
 
 
-def _stamped(payload: bytes) -> int | None:
-    at = payload.find(_STAMP)
-    return int(payload[at + len(_STAMP) : at + len(_STAMP) + 16]) if at >= 0 else None
+@dataclass
+class Speakers:
+    """Who speaks in each room: its owner, on a socket for as many rooms as one may be in."""
+
+    rooms: list[str]
+    by_room: dict[str, LightSocket]
+    _turn: itertools.cycle[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turn = itertools.cycle(self.rooms)
+
+    def say(self) -> None:
+        """One message, in the room whose turn it is."""
+        room = next(self._turn)
+        self.by_room[room].send(
+            {"type": "chat", "id": "c", "room": room, "client_id": secrets.token_hex(8), "text": stamp()}
+        )
+
+    async def speak(self, per_second: float, seconds: float) -> int:
+        """So many messages a second over all rooms; gives how many."""
+        number = int(per_second * seconds)
+        began = time.monotonic()
+        for spoken in range(number):
+            await asyncio.sleep(max(0.0, began + spoken / per_second - time.monotonic()))
+            self.say()
+        await asyncio.sleep(LATE_S)
+        return number
+
+    def close(self) -> None:
+        """Go."""
+        for socket in set(self.by_room.values()):
+            socket.close()
+
+
+async def make_rooms(stack: Stack, number: int) -> list[tuple[str, str]]:
+    """New rooms, each with its owner's token."""
+    made = []
+    token = ""
+    for count in range(number):
+        if count % ROOMS_PER_OWNER == 0:
+            token = await stack.register()
+        made.append(((await stack.call("POST", "rooms", {"name": "bench"}, token=token))["id"], token))
+    return made
+
+
+async def seat_speakers(gateways: list[str], rooms: list[tuple[str, str]]) -> Speakers:
+    """A socket for every so many rooms of an owner, joined to them."""
+    found: dict[str, LightSocket] = {}
+    for _, owned in itertools.groupby(rooms, key=lambda room: room[1]):
+        mine = list(owned)
+        for first in range(0, len(mine), ROOMS_PER_SPEAKER):
+            some = mine[first : first + ROOMS_PER_SPEAKER]
+            socket = LightSocket(gateways[first // ROOMS_PER_SPEAKER % len(gateways)], some[0][1], ignore)
+            await socket.connect()
+            for room, _ in some:
+                socket.send({"type": "join", "id": "j", "room": room})
+                found[room] = socket
+    return Speakers([room for room, _ in rooms], found)
+
+
+@dataclass(slots=True)
+class Phase:
+    """What was heard of so many messages."""
+
+    heard: Heard = field(default_factory=Heard)
+    spoken: int = 0
+
+    def __add__(self, other: Phase) -> Phase:
+        return Phase(self.heard + other.heard, self.spoken + other.spoken)
+
+    def row(self, table: Table, name: str) -> None:
+        """Two lines of the table."""
+        last = list(self.heard.last_ms.values())
+        shares = (0.5, 0.95, 0.99)
+        table.add(f"{name} → the last member", *(percentile(last, share) for share in shares), len(last))
+        table.add(
+            f"{name} → any member",
+            *(self.heard.percentile(share) for share in shares),
+            self.heard.tenths.total(),
+        )
+
+    def missed(self, listeners_per_room: int) -> int:
+        """Events that some listener did not get."""
+        whole = sum(1 for count in self.heard.members.values() if count == listeners_per_room)
+        return self.spoken - whole
 
 
 async def run(
-    stack: Stack, *, sockets: int = 1_000, per_second: float = 10.0, seconds: float = 20.0, gateways: int = 1
+    stack: Stack,
+    *,
+    sockets: int = 1_000,
+    rooms: int = 1,
+    per_second: float = 10.0,
+    seconds: float = 20.0,
+    gateways: int = 1,
+    blocked: bool = False,
 ) -> Table:
-    """Send chat at `per_second` from one member; all members note when each event came."""
-    token = await stack.register()
-    room = await stack.call("POST", "rooms", {"name": "bench"}, token=token)
-    bases = [str(gateway["http"]).rstrip("/") for gateway in stack.ready["gateways"]][:gateways]
-    # at most fifty guests, each many times over: what is measured is the socket, not the sign-in
-    tokens = [await stack.guest() for _ in range(min(sockets, 50))]
-    joined = 0
-    arrived: dict[int, list[float]] = {}
+    """Chat at `per_second` over all rooms; every member's process notes when each message came.
 
-    def on_text(_socket: LightSocket, payload: bytes) -> None:
-        nonlocal joined
-        if payload.find(b'"chat"', 0, 200) >= 0 and (sent := _stamped(payload)) is not None:
-            arrived.setdefault(sent, []).append(time.time_ns() / 1e6 - sent / 1e3)
-        elif payload.find(b'"joined"', 0, 200) >= 0 and payload.find(b'"playlist"') >= 0:
-            joined += 1
-
-    def ignore(_socket: LightSocket, _payload: bytes) -> None:
-        return
-
-    crowd = []
-    for number in range(sockets):
-        base = bases[number % len(bases)].replace("http", "ws", 1)
-        crowd.append(LightSocket(f"{base}/ws", tokens[number % len(tokens)], on_text))
-    for at in range(0, sockets, _JOINING_AT_ONCE):
-        batch = crowd[at : at + _JOINING_AT_ONCE]
-        await asyncio.gather(*(socket.connect() for socket in batch))
-        for socket in batch:
-            socket.send({"type": "join", "id": "j", "room": room["id"]})
-        await asyncio.sleep(0.05)
-    deadline = time.monotonic() + 30
-    while joined < sockets and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
-    speaker = LightSocket(f"{bases[0].replace('http', 'ws', 1)}/ws", token, ignore)
-    await speaker.connect()
-    speaker.send({"type": "join", "id": "j", "room": room["id"]})
-    await asyncio.sleep(_SETTLE_S)
-    before = stack.sample()
-    began = time.monotonic()
-    for number in range(int(per_second * seconds)):
-        await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-        sent = time.time_ns() // 1_000
-        speaker.send(
-            {
-                "type": "chat",
-                "id": str(number),
-                "room": room["id"],
-                "client_id": secrets.token_hex(8),
-                "text": f"sent:{sent}",
-            }
-        )
-    await asyncio.sleep(1.0)
-    after = stack.sample()
-    closed = [socket.closed for socket in crowd if socket.closed]
-    for socket in (*crowd, speaker):
-        socket.close()
-    last = [max(times) for times in arrived.values()]
-    everyone = [each for times in arrived.values() for each in times]
-    short = sum(1 for times in arrived.values() if len(times) != sockets)
+    `blocked` measures in turns with and without one more member, who does not read what he is sent.
+    """
+    bases = [f"{str(one['http']).rstrip('/').replace('http', 'ws', 1)}/ws" for one in stack.ready["gateways"]]
+    bases = bases[:gateways]
+    made = await make_rooms(stack, rooms)
+    guests = [await stack.guest() for _ in range(min(sockets, GUESTS))]
+    listeners = Listeners(bases, [room for room, _ in made], guests, sockets)
     table = Table(
-        f"{sockets} sockets in one room, {per_second:g} chat messages a second, {len(bases)} gateway(s)",
+        f"{sockets} sockets in {rooms} room(s), {per_second:g} chat messages a second, {len(bases)} gateway(s)",
         ("what", "p50 ms", "p95 ms", "p99 ms", "samples"),
     )
-    table.add(
-        "send → the last member",
-        percentile(last, 0.5),
-        percentile(last, 0.95),
-        percentile(last, 0.99),
-        len(last),
-    )
-    table.add(
-        "send → any member",
-        percentile(everyone, 0.5),
-        percentile(everyone, 0.95),
-        percentile(everyone, 0.99),
-        len(everyone),
-    )
+    async with AsyncExitStack() as leaving:
+        leaving.push_async_callback(listeners.stop)
+        joined = await listeners.start()
+        speakers = await seat_speakers(bases, made)
+        leaving.callback(speakers.close)
+        await asyncio.sleep(SETTLE_S)
+        await listeners.take()
+        before = stack.sample()
+        if blocked:
+            alone, beside = await _in_turns(
+                stack, bases[0], made[0], speakers, listeners, per_second, seconds
+            )
+            alone.row(table, "all read: send")
+            beside.row(table, "one does not: send")
+            _compare(table, alone, beside)
+            whole = alone + beside
+        else:
+            whole = Phase(spoken=await speakers.speak(per_second, seconds))
+            whole.heard = await listeners.take()
+            whole.row(table, "send")
+        after = stack.sample()
+    _judge(table, whole, joined=joined, sockets=sockets, rooms=rooms)
     cpu = spent(before, after)
+    deliveries = max(1, whole.heard.tenths.total())
     table.conditions += [
-        f"joined: {joined}, closed: {len(closed)}, events that missed somebody: {short}",
-        f"CPU s per {seconds + 1:g} s: "
+        f"CPU s per {after.at - before.at:.0f} s: "
         + ", ".join(f"{kind} {used:.2f}" for kind, used in sorted(cpu.items())),
-        "one process reads all sockets, on the same cores",
+        f"of a delivery the gateway's part is {cpu['gateway'] / deliveries * 1e6:.1f} µs",
+        f"the load is made on the same cores: {whole.heard.cpu_s:.2f} s of CPU to read all sockets, frames cut "
+        "but not parsed",
     ]
-    if closed or short or joined < sockets or len(arrived) < int(per_second * seconds):
-        table.failures.append(f"joined {joined}, closed {closed[:3]}, short {short}, events {len(arrived)}")
     return table
 
 
-def parse(payload: bytes) -> dict[str, Any]:
-    """A frame as JSON."""
-    frame: dict[str, Any] = json.loads(payload)
-    return frame
+async def _in_turns(
+    stack: Stack,
+    gateway: str,
+    room: tuple[str, str],
+    speakers: Speakers,
+    listeners: Listeners,
+    per_second: float,
+    seconds: float,
+) -> tuple[Phase, Phase]:
+    """Phases without and with a reader whose socket is full, one after the other."""
+    alone, beside = Phase(), Phase()
+    for _ in range(max(1, round(seconds / PHASE_S / 2))):
+        spoken = await speakers.speak(per_second, PHASE_S)
+        alone += Phase(await listeners.take(), spoken)
+        reader = await BlockedReader.enter(stack, gateway, *room)
+        await listeners.take()
+        spoken = await speakers.speak(per_second, PHASE_S)
+        beside += Phase(await listeners.take(), spoken)
+        await reader.leave(expected=spoken)
+        await listeners.take()
+    return alone, beside
+
+
+def _compare(table: Table, alone: Phase, beside: Phase) -> None:
+    without, with_one = alone.heard.percentile(0.99), beside.heard.percentile(0.99)
+    table.conditions.append(
+        "one member more whose socket is full changes the p99 of the others by "
+        f"{(with_one / without - 1) * 100:+.0f} %; chat waits for him, in order, and danmaku do not"
+    )
+    if with_one > without * SUFFERS:
+        table.failures.append(f"p99 with one who does not read: {with_one:.1f} ms, without: {without:.1f} ms")
+
+
+def _judge(table: Table, whole: Phase, *, joined: int, sockets: int, rooms: int) -> None:
+    missed = whole.missed(sockets // rooms)
+    closed = whole.heard.closed
+    table.conditions.append(f"joined: {joined}, closed: {len(closed)}, events that missed somebody: {missed}")
+    if closed or missed or joined < sockets:
+        table.failures.append(f"joined {joined}, closed {closed[:3]}, missed {missed} of {whole.spoken}")

@@ -6,17 +6,34 @@ import asyncio
 import base64
 import json
 import os
+import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-_TEXT: Final = 1
-_CLOSE: Final = 8
-_PING: Final = 9
-_PONG: Final = 10
+TEXT: Final = 1
+CLOSE: Final = 8
+PING: Final = 9
+PONG: Final = 10
 
 
-def _frame(opcode: int, payload: bytes) -> bytes:
+def upgrade_request(host: str, path: str, key: str, token: str) -> bytes:
+    """The handshake of a client (RFC 6455, 4.1) with its token as a second subprotocol."""
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Protocol: matinee.v1, bearer.{token}\r\n\r\n"
+    ).encode()
+
+
+def parse(payload: bytes) -> dict[str, Any]:
+    """A text frame as JSON."""
+    frame: dict[str, Any] = json.loads(payload)
+    return frame
+
+
+def client_frame(opcode: int, payload: bytes) -> bytes:
+    """A whole frame, masked as a client's must be (RFC 6455, 5.3), of at most 65,535 bytes."""
     mask = os.urandom(4)
     size = len(payload)
     if size < 126:
@@ -41,22 +58,31 @@ class LightSocket(asyncio.Protocol):
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed: str | None = None
 
-    async def connect(self) -> None:
-        """Connect and upgrade."""
+    async def connect(self, *, receive_buffer: int = 0) -> None:
+        """Connect and upgrade; `receive_buffer` in bytes, 0 for what the system gives."""
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, self._url.hostname or "127.0.0.1", self._url.port or 80)
+        raw = socket.socket()
+        raw.setblocking(False)
+        if receive_buffer:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await loop.sock_connect(raw, (self._url.hostname or "127.0.0.1", self._url.port or 80))
+        await loop.create_connection(lambda: self, sock=raw)
         await asyncio.wait_for(self.opened, 20)
+
+    def read(self, *, on: bool) -> None:
+        """Go on reading, or stop."""
+        assert self._transport is not None
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the upgrade."""
         # uvloop's transports are not asyncio.Transport by class, only by what they do
         self._transport = transport = cast("asyncio.Transport", transport)
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
-            f"GET {self._url.path} HTTP/1.1\r\nHost: {self._url.netloc}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: matinee.v1, bearer.{self._token}\r\n\r\n".encode()
-        )
+        transport.write(upgrade_request(self._url.netloc, self._url.path, key, self._token))
 
     def data_received(self, data: bytes) -> None:
         """Cut into frames."""
@@ -74,11 +100,11 @@ class LightSocket(asyncio.Protocol):
             self.opened.set_result(None)
         while (frame := self._next()) is not None:
             opcode, payload = frame
-            if opcode == _TEXT:
+            if opcode == TEXT:
                 self._on_text(self, payload)
-            elif opcode == _PING:
-                self._write(_PONG, payload)
-            elif opcode == _CLOSE:
+            elif opcode == PING:
+                self._write(PONG, payload)
+            elif opcode == CLOSE:
                 self.closed = f"close {int.from_bytes(payload[:2], 'big')}"
 
     def _next(self) -> tuple[int, bytes] | None:
@@ -98,11 +124,11 @@ class LightSocket(asyncio.Protocol):
 
     def send(self, frame: dict[str, Any]) -> None:
         """Send a JSON text frame."""
-        self._write(_TEXT, json.dumps(frame).encode())
+        self._write(TEXT, json.dumps(frame).encode())
 
     def _write(self, opcode: int, payload: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(_frame(opcode, payload))
+            self._transport.write(client_frame(opcode, payload))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remember that the server went, unless we did."""
@@ -114,3 +140,7 @@ class LightSocket(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
+
+
+def ignore(_socket: LightSocket, _payload: bytes) -> None:
+    """Whatever comes."""
