@@ -25,6 +25,8 @@ from media.av_tags import (
     AVC_HEADER_SIZE,
     EXTENDED_HEADER_SIZE,
     EXTENDED_VIDEO,
+    MP3_CODECS,
+    MP3_HEADER_SIZE,
     VIDEO_CODEC_AVC,
     FrameType,
     PacketType,
@@ -262,6 +264,7 @@ class Segmenter:
         self._video_name = video_name(tracks.video)
         sound = tracks.audio
         self._is_aac = sound is not None and sound.kind is AudioCodec.AAC
+        self._is_mp3 = sound is not None and sound.kind is AudioCodec.MP3
         self._audio_head = audio_head(sound.kind) if sound else b""
         self._frame_samples = sound.frame_samples if sound else 1
         self._samples_of = sound.samples_of if sound else None
@@ -315,6 +318,9 @@ class Segmenter:
             if not len(data):
                 return
             samples = self._samples_of(data) if self._samples_of else self._frame_samples
+        elif self._is_mp3 and len(data) > MP3_HEADER_SIZE and data[0] >> 4 in MP3_CODECS:
+            data = data[MP3_HEADER_SIZE:]
+            samples = self._frame_samples
         else:
             self.dropped_frames += is_sound(data)
             return
@@ -346,8 +352,10 @@ class Segmenter:
         return Position(self._sequence, tag, self._audio.due, self._program.target_us)
 
     def _push_leading(self, time: int, composition: int, key: bool, data: memoryview, at: Position) -> None:
-        if self._part.begin >= 0 and self._is_hole(time, at):
-            self._flush(at, resync=True)
+        if self._part.begin >= 0:
+            self._close_before_last(time)
+            if self._is_hole(time, at):
+                self._flush(at, resync=True)
         if self._part.begin >= 0:
             self._close_before(time, key, len(data), at)
         elif not self._synced:
@@ -370,7 +378,9 @@ class Segmenter:
     def _is_hole(self, time: int, at: Position) -> bool:
         """Whether the time up to this leading frame is too long for the frame before it to fill."""
         if not self._has_video:
-            return time - at.audio_ticks > self._target
+            if self._is_first_part():
+                return time > at.audio_ticks
+            return time - self._part.times[-1] > self._target
         limit = self._place.target_duration
         return time - self._lead_time > (limit * 1000 if limit else LEAD_SILENCE_MS) + OVERRUN_MS
 
@@ -388,12 +398,6 @@ class Segmenter:
 
     def _close_before(self, time: int, key: bool, size: int, at: Position) -> None:
         """Close the parts, and the segment, that end where this frame begins or before it."""
-        part = self._part
-        if time - part.begin > self._target and len(part.times) > 1 and self._is_full_before_last():
-            # The frame before was let in on the guess that it lasts as long as the one before it.
-            rest, rest_at = part.split_last()
-            self._close(rest.times[0], rest_at)
-            self._part = rest
         if time - self._part.begin > self._target and self._close_within(time):
             at = at._replace(clock_target_us=self._program.target_us)
         part, target = self._part, self._target
@@ -411,11 +415,21 @@ class Segmenter:
         ):
             self._close(time, at)
 
-    def _is_full_before_last(self) -> bool:
-        """Whether the open part may end before its last leading frame. The stream's first part may end anywhere."""
-        part, place = self._part, self._place
+    def _close_before_last(self, time: int) -> None:
+        """Close the part that must end before its last frame, which was let in on the guess that it lasts as long
+        as the one before it, and lasts until `time`. The stream's first part may end anywhere."""
+        part = self._part
+        if time - part.begin <= self._target or len(part.times) < 2:
+            return
         lasting = part.times[-1] - part.begin
-        return place.msn == place.part == 0 or lasting * 100 >= self._target * PART_FULL_PERCENT
+        if self._is_first_part() or lasting * 100 >= self._target * PART_FULL_PERCENT:
+            rest, rest_at = part.split_last()
+            self._close(rest.times[0], rest_at)
+            self._part = rest
+
+    def _is_first_part(self) -> bool:
+        """Whether the open part is the stream's first, which fixes PART-TARGET."""
+        return self._place.msn == self._place.part == 0
 
     def _close_within(self, until: int) -> bool:
         """Close parts that end within the last leading frame, which lasts `until` then, and longer than a part may.
@@ -423,10 +437,8 @@ class Segmenter:
         Nobody knows before the next frame comes; then the playlist gets all of them at once. False where
         there were none: the stream's first part fixes PART-TARGET, if its frames are what they should be.
         """
-        part, place = self._part, self._place
-        if not self._has_video:
-            return False
-        if place.msn == place.part == 0 and not self._is_odd(until - self._part.times[-1]):
+        part = self._part
+        if not self._has_video or (self._is_first_part() and not self._is_odd(until - part.times[-1])):
             return False
         while until - part.begin > self._target:
             end = part.begin + self._target
@@ -497,8 +509,9 @@ class Segmenter:
             if end > self._part.begin:
                 self._close(end, at, PartFlags.LAST, resync=resync)
             self._part = OpenPart()
-        if self._segment_start is not None:
+        if self._place.part:
             self._end_segment()
+        self._segment_start = None
         if resync:
             self._place.break_timeline()
 
