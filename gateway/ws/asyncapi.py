@@ -250,7 +250,10 @@ def _describe(schema: Json, model: type[BaseModel]) -> None:
     properties = schema.get("properties")
     if not properties:
         return
-    (body,) = ast.parse(inspect.getsource(model)).body
+    try:
+        (body,) = ast.parse(inspect.getsource(model)).body
+    except (OSError, SyntaxError):
+        return  # An installation without sources: the document does without.
     assert isinstance(body, ast.ClassDef)
     for field, below in pairwise(body.body):
         if (
