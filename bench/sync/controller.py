@@ -37,6 +37,7 @@ _LIVE_MARGIN_S: Final = 0.15
 _NOT_YET_LIMIT_MS: Final = 15_000.0
 _AIM_S: Final = 0.1
 _FIRST_AIM_S: Final = 0.25
+_WAIT_S: Final = 1.0
 
 Phase = Literal["idle", "following", "paused", "holding", "waiting", "not_yet", "gone", "ended", "gave_up"]
 
@@ -228,7 +229,9 @@ class Controller:
             self._not_yet_since = None
         actions = self._rate(player, self._pace())
         self._jump = False
-        if self._aim is None and not player.seeking and abs(error) > GENTLE_S:
+        if self._aim is None and not player.seeking and GENTLE_S < error <= _WAIT_S * self._pace():
+            self._aim = _Aim(target + error, now, landed=True)
+        elif self._aim is None and not player.seeking and abs(error) > GENTLE_S:
             ahead = self.seek_cost + self.start_lead + (_AIM_S if self._measured else _FIRST_AIM_S)
             self._aim = _Aim(self._reach(player, target + ahead * self._pace()), now)
             actions.append(Action("seek", self._aim.to))

@@ -292,6 +292,15 @@ describe("joining", () => {
     expect(kinds(controller.decide(bare, at + 1).actions)).toEqual(["play"]);
   });
 
+  it("waits where it stands when that is only a little ahead", () => {
+    const controller = new Controller();
+    controller.setTimeline(line, T0);
+    const here = player({ position: positionAt(line, T0) + 0.6, paused: true });
+    expect(controller.decide(here, T0)).toMatchObject({ phase: "holding", actions: [] });
+    expect(controller.startAt(T0)).toBeCloseTo(T0 + 600 - controller.startLead * 1000, 3);
+    expect(kinds(controller.decide(here, T0 + 600).actions)).toEqual(["play"]);
+  });
+
   it("forgets its aim when the room goes elsewhere or stands still", () => {
     const { controller, here } = join();
     controller.setTimeline(timeline({ at: T0, position: 900, revision: 2 }), T0 + 100);

@@ -47,6 +47,8 @@ const NOT_YET_LIMIT_MS = 15_000;
  */
 const AIM_S = 0.1;
 const FIRST_AIM_S = 0.25;
+/** A player that stands no further ahead than this waits for the room; a seek would stall it for as long. */
+const WAIT_S = 1;
 
 export interface PlayerStatus {
   /** Seconds on the room's axis (program date-time for live items), now; null while unknown. */
@@ -262,7 +264,9 @@ export class Controller {
     }
     const actions: Action[] = this.rate(player, this.timeline?.state.rate ?? 1);
     this.jump = false;
-    if (this.aim === null && !player.seeking && Math.abs(error) > GENTLE_S) {
+    if (this.aim === null && !player.seeking && error > GENTLE_S && error <= WAIT_S * this.pace()) {
+      this.aim = { to: target + error, since: now, landed: true };
+    } else if (this.aim === null && !player.seeking && Math.abs(error) > GENTLE_S) {
       const ahead = this.seekCost + this.startLead + (this.measured ? AIM_S : FIRST_AIM_S);
       const to = this.reach(player, target + ahead * this.pace());
       this.aim = { to, since: now, landed: false };
