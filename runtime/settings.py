@@ -230,6 +230,8 @@ class LiveSettings(Section):
     """A viewer who takes nothing for so long is closed."""
     linger_s: float = Field(default=10, ge=0)
     """A stream is pulled for so long after its last viewer left."""
+    referrers: tuple[Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$")], ...] = ()
+    """Hosts whose pages may play beside our own, such as `example.com` or `*.example.com`; empty: any page."""
 
 
 class HookSettings(Section):

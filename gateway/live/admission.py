@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.permissions import Permission, SiteRole
@@ -14,6 +15,7 @@ from gateway.auth.principal import Principal
 from gateway.auth.revocation import PLAY_LIFE_MS
 from gateway.db.streams import StreamRow
 from gateway.http.problems import AWAY
+from gateway.live.referrers import may_embed
 from gateway.membership import check_id, membership, require
 from gateway.services import Services
 
@@ -66,12 +68,16 @@ class Admission:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._known: dict[str, tuple[float, StreamRow]] = {}
+        self._referrers = services.ctx.settings.live.referrers
 
     async def stream(self, request: web.Request) -> StreamRow:
         """The stream of a request that may play it.
 
-        Raises `Refused`: not_found; unauthenticated for a restricted stream without a valid token.
+        Raises `Refused`: not_found; unauthenticated for a restricted stream without a valid token; forbidden for
+        players on pages that may not show our streams.
         """
+        if self._referrers:
+            self._check_page(request)
         return (await self.admit(request.match_info["stream"], request.query.get("token")))[0]
 
     async def admit(self, stream: str, token: str | None) -> tuple[StreamRow, str | None]:
@@ -82,6 +88,13 @@ class Admission:
         if not token:
             raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
         return row, self._services.tokens.verify_play(token, row.id).user
+
+    def _check_page(self, request: web.Request) -> None:
+        headers = request.headers
+        page = headers.get(hdrs.ORIGIN) or headers.get(hdrs.REFERER) or ""
+        own = self._services.addresses.origin(request, self._services.ctx.settings.gateway.public_url)
+        if not may_embed(page, urlsplit(own).hostname or "", self._referrers):
+            raise Refused(ErrorCode.FORBIDDEN, "This site's streams may not be shown on that page.")
 
     def recheck(self, request: web.Request, row: StreamRow) -> None:
         """After a wait: raises `Refused` where the token that was good then is not any more."""

@@ -23,7 +23,7 @@ def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """One gateway that lets an address open few streams, and lets go of a stream soon."""
     return start_gateways(
         LIMITS__VIEWERS_PER_ADDRESS="20", LIMITS__SIGN_INS_PER_MINUTE="1000", LIVE__RING_BYTES=str(4 << 20),
-        LIVE__STALL_S="2",
+        LIVE__STALL_S="2", LIVE__REFERRERS="*.partner.example",
     )  # fmt: skip
 
 
@@ -284,3 +284,21 @@ async def test_a_private_stream_wants_a_play_token(site: Site) -> None:
 def _resident_kb(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+async def test_pages_that_are_not_listed_may_not_show_our_streams(site: Site) -> None:
+    """In every format; our own pages, listed ones and players outside pages may."""
+    stream = await site.make_stream()
+    paths = [
+        f"/live/{stream}{name}"
+        for name in (".flv", ".mp4", "/index.m3u8", "/manifest.mpd", "/source/ts.m3u8")
+    ]
+
+    for path in paths:
+        status, headers, body = await site.get(path, Referer="https://thief.example/page")
+        assert (status, b'"forbidden"' in body) == (403, True), path
+        assert headers["Access-Control-Allow-Origin"] == "*"
+        for page in ("https://a.partner.example", site.gateways[0].http):
+            status, _, body = await site.get(path, Origin=page)
+            assert (status, b'"stream_offline"' in body) == (404, True), (path, page)
+        assert (await site.get(path))[0] == 404
