@@ -66,13 +66,15 @@ describe("the people of a room", () => {
     expect(idsOf(people.active.value)).toBe("m");
   });
 
-  it("keep what was measured of them when an event carries no measurement", () => {
+  it("are measured by events, which leave them where they are", () => {
     const people = new People("r", asking([]));
-    people.begin([member("a", { sync: { drift_ms: 12, buffering: false } })]);
-    people.take(event("updated", member("a", { role: "admin" })));
-    expect(people.known.value.get("a")).toMatchObject({ role: "admin", sync: { drift_ms: 12 } });
+    people.begin([member("a"), member("b", { online: false })]);
     people.take(event("updated", member("a", { sync: { drift_ms: -300, buffering: true } })));
     expect(people.known.value.get("a")?.sync).toEqual({ drift_ms: -300, buffering: true });
+    people.take(event("updated", member("a")));
+    expect(people.known.value.get("a")?.sync).toEqual({ drift_ms: null, buffering: false });
+    people.take(event("updated", member("b", { role: "admin" })));
+    expect(people.known.value.get("b")).toMatchObject({ role: "admin", online: false });
   });
 
   it("are fetched page by page to the end, and refreshing does not begin again", async () => {
@@ -112,7 +114,6 @@ describe("what is said of them", () => {
     [event("left", member("a"), { removed: "kicked" }), member("a"), "A was kicked"],
     [event("updated", member("a", { state: "pending" })), undefined, "A would like to come in"],
     [event("left", member("a", { state: "pending" })), member("a", { state: "pending" }), null],
-    [event("updated", member("a", { role: "creator" })), member("a"), "The room is A’s now"],
     [event("updated", member("a", { role: "admin" })), member("a"), null],
   ])("is one sentence or none (%#)", (happened, before, sentence) => {
     expect(describeMember(happened, before)).toBe(sentence);

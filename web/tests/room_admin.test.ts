@@ -295,6 +295,9 @@ describe("words", () => {
     expect(describeSettings(ROOM, { ...ROOM, has_password: true }, "Ann")).toBe("Ann set a password");
     expect(describeSettings({ ...ROOM, has_password: true }, ROOM, "Ann")).toBe("Ann removed the password");
     expect(describeSettings(ROOM, { ...ROOM, hidden: true }, "Ann")).toBe("Ann changed the room’s settings");
+    expect(describeSettings(ROOM, { ...ROOM, creator: { id: "b", username: "Ben" } }, "Cleo")).toBe(
+      "Cleo handed the room over to Ben",
+    );
     expect(describeSettings(null, ROOM, "Ann")).toBeNull();
   });
 

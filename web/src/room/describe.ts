@@ -93,8 +93,6 @@ export function describeMember(
   if (event.change === "updated") {
     if (event.member.state === "pending" && before?.state !== "pending")
       return `${username} would like to come in`;
-    if (event.member.role === "creator" && before !== undefined && before.role !== "creator")
-      return `The room is ${username}’s now`;
     return null;
   }
   if (before?.state === "pending" && event.change === "left") return null;
@@ -106,6 +104,9 @@ export function describeMember(
 export function describeSettings(before: Room | null, after: Room, by: string | undefined): string | null {
   const who = by ?? "The room";
   if (before === null) return null;
+  const [owned, owns] = [before.creator, after.creator];
+  if (typeof owned === "object" && typeof owns === "object" && owned.id !== owns.id)
+    return `${who} handed the room over to ${owns.username}`;
   if (before.name !== after.name) return `${who} renamed the room to “${after.name}”`;
   if (!before.has_password && after.has_password) return `${who} set a password`;
   if (before.has_password && !after.has_password) return `${who} removed the password`;

@@ -13,7 +13,8 @@ import { RightsDialog } from "./rights_dialog";
 import type { RoomStore } from "./room_store";
 
 const RANK: Record<Member["role"], number> = { creator: 0, admin: 1, member: 2, guest: 3 };
-const REFRESH_MS = 5_000;
+/** Events tell who came, went and is how far off: this heals what was missed, and what no event tells. */
+const REFRESH_MS = 20_000;
 /** With fewer than this nobody has to be looked for. */
 const SEARCHED_FROM = 9;
 
@@ -104,7 +105,7 @@ export function MembersPanel({ store, onInvite }: { store: RoomStore; onInvite: 
   );
 }
 
-/** Ask now and then while somebody looks: measurements change all the time. */
+/** Ask now and then while somebody looks. */
 function useRefresh(store: RoomStore, visible: boolean, mayLetIn: boolean, mayBan: boolean): void {
   useEffect(() => {
     // What is asked for unasked may fail: the list stays as the events left it, and the next look comes soon.

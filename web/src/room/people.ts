@@ -52,7 +52,7 @@ export class People {
       // Who is there is told by his coming and going, not by what is changed about him.
       const present = event.change === "updated" && before ? before.online : member.online;
       const online = event.change !== "left" && member.state === "active" && present;
-      next.set(member.user.id, { ...member, online, sync: syncOf(member, before) });
+      next.set(member.user.id, { ...member, online });
     }
     this.known.value = next;
     return before;
@@ -106,12 +106,6 @@ export class People {
   private inState(state: Member["state"]): Member[] {
     return [...this.known.value.values()].filter((member) => member.state === state);
   }
-}
-
-/** Events of who came, went or was changed carry no measurement: then what was known goes on. */
-function syncOf(member: Member, before: Member | undefined): Member["sync"] {
-  const { sync } = member;
-  return sync && (sync.buffering || sync.drift_ms !== null) ? sync : before?.sync;
 }
 
 /** Whose name has it, whatever the case and the accents. */

@@ -253,7 +253,7 @@ function ControlChoice({
             onChange={() => edit({ preset: key })}
           />
           <span>
-            <b>{key === "host_only" ? "Only host and admins" : title}</b>
+            <b>{key === "host_only" ? "Only owner and admins" : title}</b>
             <small>{text}</small>
           </span>
         </label>
