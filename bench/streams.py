@@ -13,6 +13,8 @@ from bench.tables import Table, percentile
 from bench.viewers import FlvViewer, Watcher
 
 _SETTLE_S: Final = 5.0
+_PIPELINE: Final = ("ingest", "nats", "transmux")
+"""Who carries a stream, watched or not."""
 
 
 async def run(stack: Stack, *, publishers: int = 20, kbps: int = 2_000, seconds: float = 60.0) -> Table:
@@ -51,6 +53,7 @@ async def run(stack: Stack, *, publishers: int = 20, kbps: int = 2_000, seconds:
         f"gaps in {seconds:g} s: {len(gaps)}; parts fetched: {sum(puller.parts for puller in hlss)}",
         f"FLV tag latency p50 {percentile(tags, 0.5):.1f}, p99 {percentile(tags, 0.99):.1f} ms; "
         f"LL-HLS edge p50 {percentile(edges, 0.5):.0f}, p95 {percentile(edges, 0.95):.0f} ms",
+        f"{' + '.join(_PIPELINE)}: {sum(cpu[kind] for kind in _PIPELINE) * 20 / seconds:.1f} s of CPU per 20 s",
         f"publishers at most {max(client.late_ms for client in clients):.0f} ms late; load made on the same cores",
     ]
     for kind in sorted(cpu):
