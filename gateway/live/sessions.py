@@ -92,7 +92,12 @@ class Sessions:
         that names none is told from others by its cookie, else by its address, client and token.
         """
         by_cookie = None if named(request) else carried(request)
-        key = row.id, protocol, named(request) or by_cookie or self._derived(row.id, protocol, request)
+        brought = named(request) or by_cookie
+        if brought is not None:
+            held = self.book.find((row.id, protocol, brought))
+            if held is not None and held.user != self._user(row, request):
+                brought = by_cookie = None  # somebody else's: it would hide whose right to play this is
+        key = row.id, protocol, brought or self._derived(row.id, protocol, request)
         while (session := self.book.find(key)) is None:
             if (arriving := self._arriving.get(key)) is not None:
                 await arriving.wait()
@@ -222,8 +227,7 @@ class Sessions:
         now = self._loop.time()
         address = self._addresses.of(request)
         session = Session(session_id, row.id, protocol, address, now, now, inferred, room=row.room)
-        if row.restricted:
-            session.user = self._tokens.verify_play(request.query["token"], row.id).user
+        session.user = self._user(row, request)
         self._per_address.enter(address)
         try:
             if self._hooks.asks("on_play") or self._hooks.asks("on_stop"):
@@ -308,6 +312,9 @@ class Sessions:
             await self._stops.renew(sessions)
         for session in sessions:
             session.told = now
+
+    def _user(self, row: StreamRow, request: web.Request) -> str | None:
+        return self._tokens.verify_play(request.query["token"], row.id).user if row.restricted else None
 
     def _derived(self, stream: str, protocol: Protocol, request: web.Request) -> str:
         """The first id whose session, if there is one, is of nobody who would have brought his cookie."""

@@ -227,6 +227,39 @@ async def test_players_are_asked_for_and_told_of(site: Site, server: HookServer)
     assert all(server.signed)
 
 
+UNCLEAR = (
+    hooks.megabytes,
+    hooks.redirect,
+    hooks.hang_up,
+    hooks.promise_more,
+    say(b"[" * 60_000),
+    say(b"<html>OK</html>"),
+    say(b'{"code":"0"}'),
+    say(b'{"code":0}', "500 Internal Server Error"),
+    say(b"", "200 OK", "Content-Encoding: gzip"),
+)
+
+
+async def test_players_are_denied_by_what_does_not_plainly_allow(site: Site, server: HookServer) -> None:
+    """At once, with 403; nobody is told to have stopped who never began. A good answer lets in again."""
+    stream = await site.make_stream()
+    await Encoder(site.bus, stream).begin()
+    for number, behave in enumerate(UNCLEAR):
+        server.behave = behave
+        began = time.monotonic()
+
+        status, _, body = await site.get(f"/live/{stream}.flv")
+
+        assert status == 403, number
+        assert b"Playing is not allowed" in body, number
+        assert time.monotonic() - began < TIMEOUT_S + 1, number
+    assert "/allowed" not in server.paths
+    assert server.of("on_stop") == []
+    server.behave = hooks.ALLOW
+    async with site.watch(stream) as viewer:
+        await viewer.wait_for(b"FLV")
+
+
 async def test_a_player_that_no_hook_allows_gets_a_sentence(site: Site, server: HookServer) -> None:
     """403 for a no, and for no answer; nobody is counted."""
     stream = await site.make_stream()

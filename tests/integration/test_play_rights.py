@@ -73,7 +73,10 @@ class Show:
         self.members: list[Person] = []
 
     @classmethod
-    async def begin(cls, site: Site, *, live: bool = True, **room: object) -> "Show":
+    async def begin(
+        cls, site: Site, *, live: bool = True, hidden: bool = False, password: str = ""
+    ) -> "Show":
+        room: dict[str, object] = {"hidden": hidden, **({"password": password} if password else {})}
         made = await site.owner.make_room(**room)
         stream = str((await site.owner.post(f"rooms/{made}/streams", {"title": "cam"})).json["stream"])
         show = cls(site, made, stream)
@@ -83,7 +86,7 @@ class Show:
             await show.packager.cut(25)
         for _ in range(2):
             member = await site.owner.somebody_else().register(fresh_name("member"))
-            joined = await member.post(f"rooms/{made}/join", {"password": room.get("password")})
+            joined = await member.post(f"rooms/{made}/join", {"password": password or None})
             assert joined.status == 200, joined.body
             show.members.append(member)
         return show
@@ -184,24 +187,19 @@ async def delete(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "end"),
-    [
-        ({"hidden": True}, take_playlist_away),
-        ({"hidden": True}, leave),
-        ({}, hide),
-        ({"hidden": True}, delete),
-    ],
+    ("hidden", "end"),
+    [(True, take_playlist_away), (True, leave), (False, hide), (True, delete)],
 )
 async def test_whatever_ends_the_right_to_play_ends_the_playing(
-    site: Site, room: dict[str, object], end: Callable[[Show], Awaitable[None]]
+    site: Site, hidden: bool, end: Callable[[Show], Awaitable[None]]
 ) -> None:
     """And what he held to come back by counts no more."""
-    show = await Show.begin(site, password="a long secret" if room else "", **room)
+    show = await Show.begin(site, hidden=hidden)
     token = await show.token(show.members[0])
     query = f"?token={token}" if token else ""
     async with site.watch(show.stream, gateway=1, query=query) as viewer:
         await viewer.wait_for(b"FLV")
-        ending = asyncio.create_task(end(show))
+        ending = asyncio.ensure_future(end(show))
         lasted = await over(viewer.response.content.read())
         await ending
     await asyncio.sleep(0.5)  # A revocation made by the other gateway is known within that.
@@ -209,6 +207,31 @@ async def test_whatever_ends_the_right_to_play_ends_the_playing(
 
     assert lasted < CUT_S
     assert status == (404 if end is delete else 401)
+
+
+async def test_a_session_is_no_cover_for_somebody_elses_token(site: Site) -> None:
+    """Who asks by another member's session is a viewer of his own, and is cut off when his own right ends."""
+    show = await Show.begin(site, password="a long secret")
+    one, other = show.members
+    token, others = await show.token(one), await show.token(other)
+    _, _, playlist = await site.get(f"/live/{show.stream}/index.m3u8?token={others}")
+    session = re.search(rb"session=(\w+)", playlist)
+    assert session
+    media = f"/live/{show.stream}/source/index.m3u8?session={session[1].decode()}&token="
+    await site.get(media + others)
+    await site.get(media + token)
+    await become(site, show.stream, {"hls": 2})
+    await take_playlist_away_from(show, one)
+    await asyncio.sleep(CUT_S)
+
+    assert [(await site.get(media + held))[0] for held in (token, others)] == [401, 200]
+
+
+async def take_playlist_away_from(show: Show, member: Person) -> None:
+    """Of all members this one may not see the room's playlist."""
+    change = {"removed": str(int(Permission.VIEW_PLAYLIST))}
+    changed = await show.site.owner.send("PATCH", f"rooms/{show.room}/members/{member.user}", change)
+    assert changed.status == 200, changed.body
 
 
 async def test_a_stream_made_private_is_played_by_its_owner_only(site: Site) -> None:
