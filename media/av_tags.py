@@ -2,7 +2,7 @@
 enhanced RTMP v2's forms of them, where a FourCC names the codec.
 
 Any bytes give a value or `AvTagError`. A payload has one *plain* form here, in which every reader behind
-ingest meets it: H.264 and AAC as FLV 10.1 has them, every other codec behind its FourCC, one track, no
+ingest meets it: H.264, AAC and MP3 as FLV 10.1 has them, every other codec behind its FourCC, one track, no
 modifiers. `plain_video` and `plain_audio` make it of all the others.
 """
 
@@ -18,6 +18,10 @@ VIDEO_CODEC_AVC: Final = 7
 VIDEO_CODEC_HEVC: Final = 12
 """Not in FLV 10.1: what encoders used for H.265 before enhanced RTMP, packed like H.264."""
 AUDIO_CODEC_AAC: Final = 10
+AUDIO_CODEC_MP3: Final = 2
+MP3_HEADER_SIZE: Final = 1
+MP3_CODECS: Final = (AUDIO_CODEC_MP3, 14)
+"""MP3, and MP3 at 8 kHz."""
 EXTENDED_VIDEO: Final = 0x80
 """IsExVideoHeader: the first byte is followed by a FourCC."""
 EXTENDED_AUDIO: Final = 9
@@ -37,6 +41,8 @@ _VIDEO_CODECS: Final = {codec.encode(): codec for codec in VideoCodec}
 _AUDIO_CODECS: Final = {codec.encode(): codec for codec in AudioCodec}
 _PLAIN_AAC: Final = 0xAF
 """AAC, and for the rest what FLV 10.1 wants there whatever the sound: 44 kHz, 16 bits, stereo."""
+_PLAIN_MP3: Final = 0x2F
+"""MP3, with the same: players read the frames."""
 
 
 class AvTagError(ValueError):
@@ -150,6 +156,8 @@ def parse_audio(payload: bytes | memoryview) -> AudioTag:
     if number == EXTENDED_AUDIO:
         return _parse_extended_audio(payload)
     size = len(payload)
+    if number in MP3_CODECS:
+        return AudioTag(AudioCodec.MP3, AudioCodec.MP3, PacketType.FRAME, MP3_HEADER_SIZE, size)
     if number != AUDIO_CODEC_AAC:
         return AudioTag(None, f"codec {number}", PacketType.OTHER, 1, size)
     if size < AAC_HEADER_SIZE:
@@ -179,6 +187,8 @@ def plain_audio(payload: bytes, tag: AudioTag) -> bytes:
     body = payload[tag.body : tag.end]
     if tag.codec is AudioCodec.AAC and tag.packet_type <= PacketType.FRAME:
         return bytes((_PLAIN_AAC, tag.packet_type)) + body
+    if tag.codec is AudioCodec.MP3 and tag.packet_type is PacketType.FRAME:
+        return bytes((_PLAIN_MP3,)) + body
     return bytes((EXTENDED_AUDIO << 4 | tag.packet_type,)) + tag.codec.encode() + body
 
 
@@ -256,7 +266,8 @@ def _parse_extended_audio(payload: bytes | memoryview) -> AudioTag:
     packet_type = _packet_type(read.packet)
     if packet_type is PacketType.FRAME_X:
         packet_type = PacketType.OTHER
-    plain = read.plain and (codec is not AudioCodec.AAC or packet_type is PacketType.METADATA)
+    classic = codec is AudioCodec.AAC or (codec is AudioCodec.MP3 and packet_type is PacketType.FRAME)
+    plain = read.plain and (not classic or packet_type is PacketType.METADATA)
     return AudioTag(
         codec, _named(read.fourcc), packet_type, read.body, read.end, plain,
         read.track, read.other_tracks, read.nano_offset,

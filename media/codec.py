@@ -26,3 +26,4 @@ class AudioCodec(StrEnum):
     FLAC = "fLaC"
     AC3 = "ac-3"
     EAC3 = "ec-3"
+    MP3 = ".mp3"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from media import aac, ac3, av1, avc, flac, hevc, opus, vp9
+from media import aac, ac3, av1, avc, flac, hevc, mp3, opus, vp9
 from media.av_tags import PacketType, parse_audio, parse_video
 from media.codec import AudioCodec, CodecError, VideoCodec
 from media.colour import NOTHING_KNOWN, Colour
@@ -16,6 +16,8 @@ AC3_RECORD: Final = "ac3record"
 """Name in onMetaData of the number whose bytes are the body of dac3 or dec3."""
 AC3_SIZES: Final = {AudioCodec.AC3: 3, AudioCodec.EAC3: 5}
 """Bytes of those bodies."""
+MP3_RECORD: Final = "mp3header"
+"""Name in onMetaData of the number whose bytes are an MP3 frame's header, `Mp3Config.record`: FLV has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class AudioFormat:
 
     kind: AudioCodec
     record: bytes
-    """AudioSpecificConfig, or the body of dOps, dfLa (without version and flags), dac3 or dec3."""
+    """AudioSpecificConfig, or the body of dOps, dfLa (without version and flags), dac3 or dec3; of MP3 a frame's
+    header, as far as it stays the same."""
     codec: str
     """RFC 6381."""
     sample_rate: int
@@ -106,10 +109,10 @@ def audio_format(kind: AudioCodec, record: bytes) -> AudioFormat:
             sound.frame_samples, sound.frame_samples, 16, None,
         )  # fmt: skip
     if kind is AudioCodec.OPUS:
-        head = opus.parse_head(record) if record.startswith(b"Opus") else opus.parse_box(record)
+        opening = opus.parse_head(record) if record.startswith(b"Opus") else opus.parse_box(record)
         rate = opus.SAMPLE_RATE
         return AudioFormat(
-            kind, head.box(), head.codec, rate, rate, head.channels, 960, opus.SHORTEST_SAMPLES, 16,
+            kind, opening.box(), opening.codec, rate, rate, opening.channels, 960, opus.SHORTEST_SAMPLES, 16,
             opus.packet_samples,
         )  # fmt: skip
     if kind is AudioCodec.FLAC:
@@ -117,6 +120,12 @@ def audio_format(kind: AudioCodec, record: bytes) -> AudioFormat:
         return AudioFormat(
             kind, info.box(), info.codec, info.sample_rate, info.sample_rate, info.channels,
             info.block_samples, 1, info.depth, partial(_flac_samples, info.block_samples),
+        )  # fmt: skip
+    if kind is AudioCodec.MP3:
+        head = mp3.parse_header(record)
+        return AudioFormat(
+            kind, head.record, head.codec, head.sample_rate, head.sample_rate, head.channels,
+            head.frame_samples, head.frame_samples, 16, None,
         )  # fmt: skip
     enhanced = kind is AudioCodec.EAC3
     config = ac3.parse_record(record, enhanced=enhanced)
@@ -143,6 +152,11 @@ def ac3_record(codec: AudioCodec, number: float) -> bytes:
     """The body of dac3 or dec3 out of the number that onMetaData has as `AC3_RECORD`; empty where it is none."""
     size = AC3_SIZES[codec]
     return int(number).to_bytes(size, "big") if 0 < number < 1 << 8 * size else b""
+
+
+def mp3_record(number: float) -> bytes:
+    """The record out of the number that onMetaData has as `MP3_RECORD`; empty where it is none."""
+    return int(number).to_bytes(mp3.HEADER_SIZE, "big") if 0 < number < 1 << 32 else b""
 
 
 def read_audio_header(payload: bytes | memoryview, number: float = 0) -> AudioFormat | None:

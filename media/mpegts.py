@@ -36,6 +36,7 @@ _LEAD: Final = CLOCK * 7 // 10
 """How far the clock reference is ahead of the frame it comes with: its time in the decoder's buffer."""
 _PES_MAX: Final = 60_000
 """An audio PES packet must say its length in 16 bits."""
+_MPEG1_RATE_MIN: Final = 32_000
 _RANDOM_ACCESS: Final = 0x40
 _PCR: Final = 0x10
 
@@ -59,6 +60,8 @@ _KINDS: Final = {
     "hvc1": _Kind(0x24, 0xE0, hevc_units),
     "hev1": _Kind(0x24, 0xE0, hevc_units),
     "mp4a": _Kind(0x0F, 0xC0, adts_units),
+    "mp3": _Kind(0x03, 0xC0, bare_units),
+    "mp3 low": _Kind(0x04, 0xC0, bare_units),
     "ac-3": _Kind(0x81, 0xBD, bare_units),
     "ec-3": _Kind(0x87, 0xBD, bare_units),
 }
@@ -123,7 +126,7 @@ class Muxer:
 
     def _choose(self, tracks: tuple[Track, ...], *, is_video: bool, clock: bool) -> _Stream | None:
         for track in tracks:
-            kind = _KINDS.get(track.entry)
+            kind = _KINDS.get(_name(track))
             if track.is_video is is_video and kind is not None:
                 try:
                     unit = kind.units(track.record)
@@ -169,6 +172,13 @@ class Muxer:
                 found += _video(stream, run, late) if stream.track.is_video else _audio(stream, run)
         found.sort(key=lambda pes: pes.dts)
         return found
+
+
+def _name(track: Track) -> str:
+    """An `mp4a` without a decoder's configuration is layer III: of MPEG-1, or at the lower rates of MPEG-2."""
+    if track.entry != "mp4a" or track.record:
+        return track.entry
+    return "mp3" if track.timescale >= _MPEG1_RATE_MIN else "mp3 low"
 
 
 def _video(stream: _Stream, run: Run, late: int) -> list[_Pes]:

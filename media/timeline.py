@@ -12,6 +12,7 @@ from typing import Final
 
 from bus_schemas.tags import TagFlags, TagHeader
 from media import av_tags, flv
+from media.formats import MP3_RECORD
 
 MAX_SILENCE_MS: Final = 60_000
 """The longest silence that is kept on the timeline."""
@@ -20,6 +21,7 @@ MIN_STEP_MS: Final = 100
 
 _CLOCK_NAME: Final = b"\x02\x00\x07onClock"
 _METADATA_NAME: Final = b"\x02\x00\x0aonMetaData"
+_MP3_NAME: Final = len(MP3_RECORD).to_bytes(2, "big") + MP3_RECORD.encode()
 _CLOCK_DTS: Final = b"\x00\x03dts\x00"
 _DOUBLE: Final = struct.Struct("!d")
 
@@ -118,8 +120,15 @@ def _rank(tags: bytes, at: int, size: int) -> int | None:
 
 def tracks_of(headers: bytes) -> tuple[bool, bool]:
     """Whether codec headers announce audio, and video: the flags of an FLV file header."""
-    kinds = {headers[at] for at, _ in _walk(headers)}
-    return flv.TagType.AUDIO in kinds, flv.TagType.VIDEO in kinds
+    walked = _walk(headers)
+    kinds = {headers[at] for at, _ in walked}
+    # MP3 has no header: the metadata alone tell of it.
+    untold = any(
+        _MP3_NAME in headers[at : at + flv.TAG_HEADER_SIZE + size]
+        for at, size in walked
+        if headers[at] == flv.TagType.SCRIPT
+    )
+    return untold or flv.TagType.AUDIO in kinds, flv.TagType.VIDEO in kinds
 
 
 def _is_header(tags: bytes, at: int, size: int) -> bool:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.e2e
 PAIRS = [
     ("libx264", "aac"), ("libx265", "aac"), ("libx265", "ac3"), ("libx264", "eac3"), ("libsvtav1", "libopus"),
     ("libvpx-vp9", "libopus"), ("libx264", "flac"), (None, "aac"), (None, "flac"), ("libx264", None),
+    ("libx264", "libmp3lame"), (None, "libmp3lame"),
 ]  # fmt: skip
 ENHANCED = frozenset({"libx265", "libsvtav1", "libvpx-vp9", "libopus", "flac", "ac3", "eac3"})
 NOT_OURS = (

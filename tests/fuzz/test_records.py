@@ -11,7 +11,7 @@ from functools import cache, partial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media import aac, ac3, av1, avc, flac, flv, formats, hevc, opus, vp9
+from media import aac, ac3, av1, avc, flac, flv, formats, hevc, mp3, opus, vp9
 from media.annexb import ByteStreamError, adts_units, avc_units, hevc_units
 from media.av_tags import AvTagError, PacketType, parse_audio, parse_video
 from media.codec import AudioCodec, CodecError, VideoCodec
@@ -29,7 +29,7 @@ from workers.transmux.cmaf.init import AudioTrack, VideoTrack, init_segment
 ENCODERS = {
     VideoCodec.AVC: "libx264", VideoCodec.HEVC: "libx265", VideoCodec.AV1: "libsvtav1",
     VideoCodec.VP9: "libvpx-vp9", AudioCodec.AAC: "aac", AudioCodec.OPUS: "libopus", AudioCodec.FLAC: "flac",
-    AudioCodec.EAC3: "eac3", AudioCodec.AC3: "ac3",
+    AudioCodec.EAC3: "eac3", AudioCodec.AC3: "ac3", AudioCodec.MP3: "libmp3lame",
 }  # fmt: skip
 Change = tuple[int, int, bytes]
 """Where (modulo the length), how many bytes go, and what comes there."""
@@ -65,6 +65,8 @@ def audio_seed(kind: AudioCodec, layout: str = "stereo") -> tuple[bytes, bytes]:
     tags = enhanced_tags(None, ENCODERS[kind], seconds=1, layout=layout)
     read = [(parse_audio(tag.payload), tag.payload) for tag in tags if tag.type is flv.TagType.AUDIO]
     frame = next(data[t.body :] for t, data in read if t.packet_type is PacketType.FRAME and t.body < t.end)
+    if kind is AudioCodec.MP3:
+        return mp3.parse_header(frame).record, frame
     if kind in formats.AC3_SIZES:
         return ac3.parse_frame(frame).record(), frame
     return next(data[t.body :] for t, data in read if t.packet_type is PacketType.SEQUENCE_HEADER), frame
@@ -139,12 +141,13 @@ def parameter_sets() -> list[tuple[Callable[[bytes], object], bytes]]:
         (opus.packet_samples, audio_seed(AudioCodec.OPUS)[1]),
         (flac.frame_samples, audio_seed(AudioCodec.FLAC)[1][:40]),
         (ac3.parse_frame, audio_seed(AudioCodec.EAC3)[1][:40]),
+        (mp3.parse_header, audio_seed(AudioCodec.MP3)[1][:8]),
         (ac3.unit_blocks, audio_seed(AudioCodec.EAC3)[1]),
     ]
 
 
 @settings(max_examples=400, deadline=2_000)
-@given(st.integers(0, 8), CHANGES)
+@given(st.integers(0, 9), CHANGES)
 def test_damaged_parameter_sets(which: int, changes: list[Change]) -> None:
     """SPS, sequence header, frame header, program config element: read or refused, and never for long."""
     read, data = parameter_sets()[which]

@@ -9,6 +9,7 @@ from bus_schemas.tags import HEADER_SIZE, TagFormatError, TagHeader
 from media import flv, formats, script
 from media.av_tags import (
     AUDIO_CODEC_AAC,
+    AUDIO_CODEC_MP3,
     EXTENDED_HEADER_SIZE,
     VIDEO_CODEC_AVC,
     AvTagError,
@@ -71,6 +72,8 @@ class CodecHeaders:
         audio = self.audio
         if audio is not None and _ac3_record(audio):
             audio = audio[:EXTENDED_HEADER_SIZE]  # players take more for a frame; onMetaData has it
+        elif _mp3_record(audio):
+            audio = None  # FLV has none
         for kind, payload in (
             (flv.TagType.VIDEO, self.video),
             (flv.TagType.VIDEO, self.colour),
@@ -112,6 +115,8 @@ class CodecHeaders:
             true["audiocodecid"] = _audio_codec_id(self.audio)
         if record := _ac3_record(self.audio):
             true[formats.AC3_RECORD] = int.from_bytes(record, "big")
+        if record := _mp3_record(self.audio):
+            true[formats.MP3_RECORD] = int.from_bytes(record, "big")
         return {**true, "hasVideo": self.video is not None, "hasAudio": self.audio is not None}
 
 
@@ -122,13 +127,20 @@ def _video_codec_id(header: bytes) -> float:
 
 def _audio_codec_id(header: bytes) -> float:
     codec = parse_audio(header).codec
-    return AUDIO_CODEC_AAC if codec is AudioCodec.AAC else _four_letters(codec)
+    classic = {AudioCodec.AAC: AUDIO_CODEC_AAC, AudioCodec.MP3: AUDIO_CODEC_MP3}
+    return classic.get(codec) or _four_letters(codec) if codec else 0
 
 
 def _ac3_record(header: bytes | None) -> bytes:
     """The record within a header of AC-3: made here, no publisher sends one, and no FLV player takes one."""
     tag = parse_audio(header) if header else None
     return header[tag.body :] if header and tag and tag.codec in formats.AC3_SIZES else b""
+
+
+def _mp3_record(header: bytes | None) -> bytes:
+    """The record within a header of MP3, made here as well."""
+    tag = parse_audio(header) if header else None
+    return header[tag.body :] if header and tag and tag.codec is AudioCodec.MP3 else b""
 
 
 def _four_letters(codec: str | None) -> float:
@@ -165,6 +177,8 @@ def read_header_message(message: bytes) -> tuple[TagHeader, CodecHeaders]:
                 numbers = script.read_numbers(tag.payload)[1]
     except (AvTagError, script.ScriptError) as error:
         raise TagFormatError(str(error)) from error
+    if record := formats.mp3_record(numbers.get(formats.MP3_RECORD, 0)):
+        found.setdefault("audio", audio_header(AudioCodec.MP3, record))
     video = found.get("video")
     if video is None and "audio" not in found:
         raise TagFormatError("a header message without a sequence header")

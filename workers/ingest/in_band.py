@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from media import ac3, av1, av_tags, avc, formats, hevc, opus, vp9
+from media import ac3, av1, av_tags, avc, formats, hevc, mp3, opus, vp9
 from media.codec import AudioCodec, CodecError, VideoCodec
 from media.formats import VideoFormat
 
@@ -59,6 +59,8 @@ def look_at_audio(codec: AudioCodec, header: bytes | None, frame: bytes | memory
         channels = 2 if len(frame) and frame[0] & 4 else 1
         head = opus.OpusConfig(channels, _OPUS_PRE_SKIP, opus.SAMPLE_RATE, 0, 0, b"")
         return av_tags.audio_header(codec, head.head())
+    if codec is AudioCodec.MP3:
+        return _look_at_mp3(header, frame)
     if codec not in (AudioCodec.AC3, AudioCodec.EAC3):
         return None
     enhanced = codec is AudioCodec.EAC3
@@ -73,6 +75,14 @@ def look_at_audio(codec: AudioCodec, header: bytes | None, frame: bytes | memory
         if found.sounds_as(known):
             return None
     return av_tags.audio_header(codec, found.record())
+
+
+def _look_at_mp3(header: bytes | None, frame: bytes | memoryview) -> bytes | None:
+    try:
+        made = av_tags.audio_header(AudioCodec.MP3, mp3.parse_header(frame).record)
+    except mp3.Mp3Error:
+        return None
+    return made if made != header else None
 
 
 def _look_at_vp9(known: VideoFormat | None, frame: bytes | memoryview) -> Seen:

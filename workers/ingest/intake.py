@@ -28,6 +28,7 @@ MAX_METADATA: Final = 4 << 10
 # What nearly every message is: told by its first two bytes.
 _AVC_INTER: Final = frozenset({b"\x27\x01", b"\x37\x01"})
 _AAC_FRAME: Final = frozenset(bytes((0xA0 | low, 1)) for low in range(16))
+_HEADERLESS: Final = (AudioCodec.AC3, AudioCodec.EAC3, AudioCodec.MP3)
 _VIDEO_NAMES: Final = {
     "codec 2": "Sorenson H.263",
     "codec 3": "screen video",
@@ -35,9 +36,9 @@ _VIDEO_NAMES: Final = {
     "codec 5": "VP6",
 }
 _AUDIO_NAMES: Final = {
-    "codec 0": "PCM", "codec 1": "ADPCM", "codec 2": "MP3", "codec 3": "PCM", "codec 4": "Nellymoser",
+    "codec 0": "PCM", "codec 1": "ADPCM", "codec 3": "PCM", "codec 4": "Nellymoser",
     "codec 5": "Nellymoser", "codec 6": "Nellymoser", "codec 7": "G.711", "codec 8": "G.711",
-    "codec 11": "Speex", "codec 14": "MP3", ".mp3": "MP3",
+    "codec 11": "Speex",
 }  # fmt: skip
 
 
@@ -128,7 +129,7 @@ class Intake:
         if tag.codec is None:
             name = _AUDIO_NAMES.get(tag.name, tag.name)
             raise UnsupportedCodecError(
-                f"this server takes AAC, Opus, FLAC and AC-3 audio, not {name}: set the encoder to one of them"
+                f"this server takes AAC, Opus, FLAC, AC-3 and MP3 audio, not {name}: set the encoder to one of them"
             )
         if tag.packet_type is not PacketType.FRAME:
             self._take_audio_header(tag, payload)
@@ -180,8 +181,8 @@ class Intake:
             record = payload[tag.body : tag.end]
             if len(record) > MAX_SEQUENCE_HEADER:
                 self.refused += 1
-            elif tag.codec in (AudioCodec.AC3, AudioCodec.EAC3) or opus.is_comment(record):
-                return  # AC-3 has none: its frames say it all
+            elif tag.codec in _HEADERLESS or opus.is_comment(record):
+                return  # their frames say it all
             else:
                 self._set_audio(tag.codec, av_tags.plain_audio(payload, tag))
         elif tag.packet_type is PacketType.METADATA:

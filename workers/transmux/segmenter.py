@@ -517,16 +517,22 @@ class Segmenter:
 
     def _end_of_last(self, at: Position) -> int:
         """When the last leading frame ends, with none behind it: as the one before it did, or with the audio."""
-        times = self._part.times
+        part = self._part
         if not self._has_video:
             return at.audio_ticks
-        step = times[-1] - times[-2] if len(times) > 1 else self._tracks.frame_ms
-        end = (times[-1] if times else self._lead_time) + step
-        if self._part.audio_ends:
-            audio_end = self._part.audio_ends[-1] * 1000 // self._audio_rate
-            if audio_end - end > self._target or end <= self._part.begin:
-                return max(end, audio_end)
-        return end
+        if part.times:
+            step = part.times[-1] - part.times[-2] if len(part.times) > 1 else self._tracks.frame_ms
+            end = min(part.times[-1] + step, part.begin + self._target)
+        else:
+            end = part.begin
+        if not part.audio_ends:
+            return end
+        audio_end = part.audio_ends[-1] * 1000 // self._audio_rate
+        if part.times and audio_end - end <= self._target:
+            return end
+        # Audio that begins in front of the last boundary has no part of its own behind it.
+        boundary = audio_end - (audio_end - part.begin) % self._target
+        return boundary if self._samples_at(boundary) > part.audio_times[-1] else audio_end
 
     def _close(
         self,

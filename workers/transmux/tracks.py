@@ -13,9 +13,11 @@ from media.colour import NOTHING_KNOWN, Colour, read_colour_info
 from media.flv import TagType
 from media.formats import (
     AC3_RECORD,
+    MP3_RECORD,
     AudioFormat,
     VideoFormat,
     audio_format,
+    mp3_record,
     read_audio_header,
     read_video_header,
     video_format,
@@ -176,6 +178,8 @@ def _with_metadata(tracks: Tracks, payload: memoryview) -> Tracks:
     frame_rate = numbers.get("framerate", 0.0)
     kilobits = numbers.get("videodatarate", 0.0) + numbers.get("audiodatarate", 0.0)
     width, height = (numbers.get(side, 0.0) for side in ("width", "height"))
+    if record := mp3_record(numbers.get(MP3_RECORD, 0)):
+        tracks = replace(tracks, audio=audio_format(AudioCodec.MP3, record))
     known = 0 < width < _MAX_SIDE and 0 < height < _MAX_SIDE
     return replace(
         tracks,

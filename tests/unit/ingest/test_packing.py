@@ -291,8 +291,8 @@ def test_what_holds_no_frame_is_left_out(kind: MediaKind, payload: bytes) -> Non
         (V, b"\x90vvc1" + bytes(9), "not vvc1"),
         (V, b"\x22abc", "not Sorenson"),
         (V, b"\x90\x00\n\xff1" + bytes(9), r"H.264.* not \?\?\?1"),
-        (A, b"\x2f\xff\xfb", "AAC.* not MP3"),
-        (A, b"\x91.mp3abc", "not MP3"),
+        (A, b"\xb2abc", "AAC.* not Speex"),
+        (A, b"\x91.spxabc", "not .spx"),
     ],
 )
 def test_other_codecs_are_refused_with_a_sentence(kind: MediaKind, payload: bytes, words: str) -> None:

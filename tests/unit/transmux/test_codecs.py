@@ -49,6 +49,8 @@ COMBINATIONS = [
     (None, "libopus", "Opus"),
     (None, "flac", "fLaC"),
     (None, "eac3", "ec-3"),
+    ("libx264", "libmp3lame", "avc1.4d400d,mp4a.6B"),
+    (None, "libmp3lame", "mp4a.6B"),
 ]
 
 

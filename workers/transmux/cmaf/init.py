@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from media import mp3
 from media.codec import AudioCodec, VideoCodec
 from media.colour import NOTHING_KNOWN, Colour
 from workers.transmux.cmaf.boxes import IDENTITY_MATRIX, box, descriptor, full_box
@@ -43,7 +44,8 @@ class AudioTrack:
 
     codec: AudioCodec
     record: bytes
-    """AudioSpecificConfig, or the body of dOps, dac3 or dec3, or of dfLa without version and flags."""
+    """AudioSpecificConfig, or the body of dOps, dac3 or dec3, or of dfLa without version and flags; of MP3 a
+    frame's header."""
     sample_rate: int
     channels: int
     """0 where only the frames say it."""
@@ -144,8 +146,9 @@ def _colour(colour: Colour) -> bytes:
 def _audio_trak(track: AudioTrack) -> bytes:
     # ISO/IEC 14496-12, 12.2.3: 16.16 fixed point cannot hold rates from 65,536; the decoder reads the record.
     rate = track.sample_rate if track.sample_rate < 1 << 16 else 0
+    named = AudioCodec.AAC if track.codec is AudioCodec.MP3 else track.codec
     entry = box(
-        track.codec.encode(),
+        named.encode(),
         struct.pack("!6xH8xHHHHI", 1, track.channels or 2, track.depth, 0, 0, rate << 16),
         _audio_record(track),
     )
@@ -155,7 +158,9 @@ def _audio_trak(track: AudioTrack) -> bytes:
 def _audio_record(track: AudioTrack) -> bytes:
     match track.codec:
         case AudioCodec.AAC:
-            return full_box(b"esds", 0, 0, _aac_descriptor(track.record))
+            return full_box(b"esds", 0, 0, _descriptor(0x40, descriptor(5, track.record)))
+        case AudioCodec.MP3:
+            return full_box(b"esds", 0, 0, _descriptor(mp3.parse_header(track.record).object_type))
         case AudioCodec.OPUS:
             return box(b"dOps", track.record)
         case AudioCodec.FLAC:
@@ -166,11 +171,12 @@ def _audio_record(track: AudioTrack) -> bytes:
             return box(b"dec3", track.record)
 
 
-def _aac_descriptor(record: bytes) -> bytes:
+def _descriptor(object_type: int, *specific: bytes) -> bytes:
+    """ES_Descriptor of MPEG audio with DecoderSpecificInfo, where there is any."""
     return descriptor(
         3,  # ES_DescrTag
         struct.pack("!HB", AUDIO_TRACK, 0),
-        # DecoderConfigDescr: MPEG-4 audio, audio stream (5 << 2 | reserved 1), buffer and bit rates unknown
-        descriptor(4, struct.pack("!BBHBII", 0x40, 0x15, 0, 0, 0, 0), descriptor(5, record)),
+        # DecoderConfigDescr: audio stream (5 << 2 | reserved 1), buffer and bit rates unknown
+        descriptor(4, struct.pack("!BBHBII", object_type, 0x15, 0, 0, 0, 0), *specific),
         descriptor(6, b"\x02"),  # SLConfigDescr, predefined for MP4
     )
