@@ -318,7 +318,9 @@ class Segmenter:
             if not len(data):
                 return
             samples = self._samples_of(data) if self._samples_of else self._frame_samples
-        elif self._is_mp3 and len(data) > MP3_HEADER_SIZE and data[0] >> 4 in MP3_CODECS:
+        elif len(data) > MP3_HEADER_SIZE and data[0] >> 4 in MP3_CODECS:
+            if not self._is_mp3:
+                return  # left out beside video
             data = data[MP3_HEADER_SIZE:]
             samples = self._frame_samples
         else:

@@ -149,7 +149,8 @@ def _told(codes: tuple[int, ...]) -> Colour | None:
 def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Tracks:
     """`before` with what the header tags among `tags` (FLV type, payload) change.
 
-    A record that cannot be read leaves its track out: the other one is still worth packaging.
+    A record that cannot be read leaves its track out: the other one is still worth packaging. So does MP3
+    beside video: browsers that do not take it in MP4 would refuse the pictures too.
     """
     tracks = before
     for kind, payload in tags:
@@ -168,6 +169,8 @@ def read_headers(tags: Iterable[tuple[int, memoryview]], before: Tracks) -> Trac
                 tracks = _with_metadata(tracks, payload)
         except (CodecError, AvTagError, script.ScriptError):
             continue
+    if tracks.video is not None and tracks.audio is not None and tracks.audio.kind is AudioCodec.MP3:
+        return replace(tracks, audio=None)
     return tracks
 
 

@@ -17,6 +17,7 @@ from bus_schemas.tags import HEADER_SIZE, TagFlags, TagHeader
 from media import avc, flv
 from media.av_tags import PacketType, parse_audio, parse_video
 from media.isobmff import read_fragment, read_init
+from media.timeline import leading_headers, tracks_of
 from tests.enhanced_flv import enhanced_tags
 from tests.unit.transmux.sources import (
     EPOCH,
@@ -49,7 +50,6 @@ COMBINATIONS = [
     (None, "libopus", "Opus"),
     (None, "flac", "fLaC"),
     (None, "eac3", "ec-3"),
-    ("libx264", "libmp3lame", "avc1.4d400d,mp4a.6B"),
     (None, "libmp3lame", "mp4a.6B"),
 ]
 
@@ -189,6 +189,38 @@ def test_opus_frames_of_any_length_are_timed_by_their_own_bytes() -> None:
     assert len(headers) > 15
     ends = [header.dts_ms * 1_000 + header.duration_us for header in headers]
     assert all(abs(end - after.dts_ms * 1_000) < 1_000 for end, after in zip(ends, headers[1:], strict=False))
+
+
+def test_mp3_beside_video_is_for_flv_alone() -> None:
+    """Chromium would refuse the pictures for it: CMAF has them without sound, FLV has both."""
+    tags = enhanced_tags("libx264", "libmp3lame")
+    stream = ingested(tags)
+
+    segmenter = make_segmenter()
+    made = run(segmenter, stream)
+    file = flv.file_header(audio=True, video=True) + b"".join(message[HEADER_SIZE:] for _, message in stream)
+
+    assert init_header(made).codecs == "avc1.4d400d"
+    assert segmenter.dropped_frames == 0
+    assert demuxed(joined(made), "mp4").keys() == {"video"}
+    sounds = [data for _, _, data in demuxed(file, "flv")["audio"]]
+    assert sounds == [data for _, _, data in frames_of(tags)["audio"]][: len(sounds)]
+    assert len(sounds) > 100
+    header = next(message for header, message in stream if header.flags & TagFlags.HEADER)
+    assert tracks_of(leading_headers(header[HEADER_SIZE:])) == (True, True)
+
+
+def test_mp3_by_fourcc_is_mp3() -> None:
+    """Enhanced RTMP's way of saying it becomes FLV's own."""
+    tags = enhanced_tags(None, "libmp3lame")
+    named = [
+        flv.Tag(tag.type, tag.timestamp_ms, b"\x91.mp3" + tag.payload[1:])
+        if tag.type is flv.TagType.AUDIO
+        else tag
+        for tag in tags
+    ]
+
+    assert [message for _, message in ingested(named)] == [message for _, message in ingested(tags)]
 
 
 def test_eac3_of_half_frames_is_packaged_in_whole_ones() -> None:
