@@ -3,15 +3,13 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from runtime.postgres import migrate
-from tests.embedded import RunningServer
-from tests.integration.gateway_process import GatewayProcess, Person, visiting
+from tests.integration.gateway_process import GatewayProcess, Person, StartGateways, visiting
 
 pytestmark = pytest.mark.connected
 
@@ -33,25 +31,12 @@ def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def gateway(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    redis_server: RunningServer,
-    static: Path,
-) -> Iterator[GatewayProcess]:
+def gateway(start_gateways: StartGateways, static: Path) -> GatewayProcess:
     """One gateway behind a proxy it trusts, shared by the tests of this module; each test is another address."""
-    asyncio.run(migrate(module_postgres_dsn))
-    running = GatewayProcess(
-        tmp_path_factory.mktemp("gateway") / "log", nats=nats_url, postgres=module_postgres_dsn,
-        redis=redis_server.url, GATEWAY__TRUSTED_PROXIES="127.0.0.0/8", GATEWAY__STATIC_DIR=str(static),
+    return start_gateways(
+        GATEWAY__TRUSTED_PROXIES="127.0.0.0/8", GATEWAY__STATIC_DIR=str(static),
         LIMITS__SIGN_INS_PER_MINUTE="4", LIMITS__GUESTS_PER_MINUTE="3", LIMITS__REQUESTS_PER_SECOND="30",
-    )  # fmt: skip
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    )[0]  # fmt: skip
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
-from runtime.postgres import migrate
-from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_process import GatewayProcess, StartGateways
 from tests.integration.live_encoder import Encoder, Packager
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 from tests.integration.test_live_hls import go_live, media, uris
 
 pytestmark = pytest.mark.connected
@@ -88,31 +87,12 @@ RANGES: list[tuple[bytes, int, int | None]] = [
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    module_redis_url: str,
-) -> Iterator[list[GatewayProcess]]:
-    """One gateway."""
-    asyncio.run(migrate(module_postgres_dsn))
-    gateway = GatewayProcess(
-        tmp_path_factory.mktemp("gateways") / "0.log",
-        nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url,
-        LIMITS__SIGN_INS_PER_MINUTE="1000",
-    )  # fmt: skip
-    try:
-        gateway.wait_ready()
-        yield [gateway]
-    finally:
-        gateway.stop()
-        assert '"level": "error"' not in gateway.log.read_text()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+def gateways(start_gateways: StartGateways) -> Iterator[list[GatewayProcess]]:
+    """One gateway, which makes no error of what others do wrong."""
+    (gateway,) = start_gateways(LIMITS__SIGN_INS_PER_MINUTE="1000")
+    yield [gateway]
+    gateway.stop()
+    assert '"level": "error"' not in gateway.log.read_text()
 
 
 async def ask(site: Site, target: bytes, *headers: bytes) -> tuple[int, bytes, bytes]:

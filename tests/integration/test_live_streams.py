@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -20,46 +19,25 @@ from bus_schemas.streams import STREAM_KEYS
 from bus_schemas.subjects import LIVE_CONTROL, LIVE_EVENT, ROOM_EVENT
 from runtime.emit import emit
 from runtime.kv import Bucket
-from runtime.postgres import migrate
-from tests.embedded import RunningServer, fresh_name
-from tests.integration.gateway_process import GatewayProcess
+from tests.embedded import fresh_name
+from tests.integration.gateway_process import GatewayProcess, StartGateways
 from tests.integration.live_encoder import Encoder
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 
 pytestmark = pytest.mark.connected
 
 
+SETTINGS = {
+    "LIMITS__SIGN_INS_PER_MINUTE": "1000",
+    "LIMITS__STREAMS_PER_USER": "3",
+    "GATEWAY__RTMP_PORT": "1936",
+}
+
+
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    redis_server: RunningServer,
-) -> Iterator[list[GatewayProcess]]:
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """One gateway, at an RTMP port of its own."""
-    asyncio.run(migrate(module_postgres_dsn))
-    running = start_gateway(tmp_path_factory, nats_url, module_postgres_dsn, redis_server)
-    try:
-        running.wait_ready()
-        yield [running]
-    finally:
-        running.stop()
-
-
-def start_gateway(
-    tmp_path_factory: pytest.TempPathFactory, nats: str, postgres: str, redis: RunningServer
-) -> GatewayProcess:
-    log = tmp_path_factory.mktemp("gateways") / "0.log"
-    return GatewayProcess(
-        log, nats=nats, postgres=postgres, redis=redis.url, LIMITS__SIGN_INS_PER_MINUTE="1000",
-        LIMITS__STREAMS_PER_USER="3", GATEWAY__RTMP_PORT="1936",
-    )  # fmt: skip
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+    return start_gateways(**SETTINGS)
 
 
 async def key_in_bucket(site: Site, key: str) -> StreamKey | None:
@@ -257,19 +235,15 @@ async def test_the_room_hears_that_its_stream_began_and_ended(site: Site) -> Non
     assert (events[-1]["stream"], events[-1]["at"]) == (stream, 3)
 
 
-async def test_a_gateway_repairs_the_keys_at_its_start(
-    site: Site, tmp_path_factory: pytest.TempPathFactory, nats_url: str, module_postgres_dsn: str,
-    redis_server: RunningServer,
-) -> None:  # fmt: skip
+async def test_a_gateway_repairs_the_keys_at_its_start(site: Site, start_gateways: StartGateways) -> None:
     """A key that is missing in the bucket comes back, one that the database does not know goes."""
     made = (await site.owner.post("streams", {})).json
     bucket = Bucket(site.bus.js, STREAM_KEYS)
     await bucket.delete(hashlib.sha256(made["stream_key"].encode()).hexdigest())
     await bucket.put("f" * 64, StreamKey(stream="ghost", owner="u1").model_dump_json().encode())
 
-    another = start_gateway(tmp_path_factory, nats_url, module_postgres_dsn, redis_server)
+    (another,) = await asyncio.to_thread(start_gateways, **SETTINGS)
     try:
-        another.wait_ready()
         async with asyncio.timeout(20):
             while (  # noqa: ASYNC110  # another process
                 await key_in_bucket(site, made["stream_key"]) is None
@@ -277,4 +251,4 @@ async def test_a_gateway_repairs_the_keys_at_its_start(
             ):
                 await asyncio.sleep(0.02)
     finally:
-        another.stop()
+        await asyncio.to_thread(another.stop)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import asyncpg
@@ -16,13 +16,12 @@ from bus_schemas.permissions import Permission
 from gateway.auth.keys import Keys
 from gateway.auth.revocation import Revocations
 from gateway.auth.tokens import Tokens
-from runtime.postgres import migrate
 from runtime.settings import AuthSettings
 from tests.embedded import fresh_name
-from tests.integration.gateway_process import GatewayProcess, Person
+from tests.integration.gateway_process import GatewayProcess, Person, StartGateways
 from tests.integration.ingest_worker import Ingest, running
 from tests.integration.live_encoder import Encoder, Packager
-from tests.integration.live_site import Site, visiting_site
+from tests.integration.live_site import Site
 from tests.integration.test_rtmp_play import RawPlayer, published
 from tests.integration.test_viewer_sessions import read_event
 
@@ -32,35 +31,9 @@ CUT_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def gateways(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    module_redis_url: str,
-) -> Iterator[list[GatewayProcess]]:
+def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
     """Two gateways."""
-    asyncio.run(migrate(module_postgres_dsn))
-    directory = tmp_path_factory.mktemp("gateways")
-    running = [
-        GatewayProcess(
-            directory / f"{n}.log", nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url,
-            LIMITS__SIGN_INS_PER_MINUTE="1000",
-        )
-        for n in range(2)
-    ]  # fmt: skip
-    try:
-        for gateway in running:
-            gateway.wait_ready()
-        yield running
-    finally:
-        for gateway in running:
-            gateway.stop()
-
-
-@pytest.fixture
-async def site(gateways: list[GatewayProcess], nats_url: str) -> AsyncIterator[Site]:
-    async with visiting_site(gateways, nats_url) as there:
-        yield there
+    return start_gateways(2, LIMITS__SIGN_INS_PER_MINUTE="1000")
 
 
 class Show:
