@@ -3,16 +3,13 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import nats
 import pytest
 
 from bus_schemas.permissions import Permission
-from runtime.postgres import migrate
-from tests.embedded import RunningServer
-from tests.integration.gateway_process import Answer, GatewayProcess, Person, visiting
+from tests.integration.gateway_process import Answer, GatewayProcess, Person, StartGateways
 
 pytestmark = pytest.mark.connected
 
@@ -20,30 +17,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def gateway(
-    tmp_path_factory: pytest.TempPathFactory,
-    nats_url: str,
-    module_postgres_dsn: str,
-    redis_server: RunningServer,
-) -> Iterator[GatewayProcess]:
+def gateway(start_gateways: StartGateways) -> GatewayProcess:
     """One gateway, limits off, shared by the tests of this module."""
-    asyncio.run(migrate(module_postgres_dsn))
-    running = GatewayProcess(
-        tmp_path_factory.mktemp("gateway") / "log", nats=nats_url, postgres=module_postgres_dsn,
-        redis=redis_server.url, LIMITS__ENABLED="false",
-    )  # fmt: skip
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-async def host(gateway: GatewayProcess) -> AsyncIterator[Person]:
-    """Somebody with an account."""
-    async with visiting(gateway.http) as person:
-        yield await person.register(f"host-{next(_numbers)}")
+    return start_gateways(LIMITS__ENABLED="false")[0]
 
 
 class List:
