@@ -51,6 +51,8 @@ TICK_S: Final = 0.1
 ANNOUNCE_S: Final = 0.5
 RENEW_S: Final = 10.0
 TELL_S: Final = 1.0
+DRIFT_MAX_MS: Final = 3_600_000.0
+"""Players say what they like: nobody is shown further off than an hour."""
 WATCH_S: Final = 6.0
 """How long after a change a room's differences are looked at."""
 
@@ -212,7 +214,7 @@ class PresenceBoard:
         local = attendance.users.get(attendee.user.id) if attendance is not None else None
         if attendance is None or local is None:
             return
-        local.drift_ms = drift_ms
+        local.drift_ms = None if drift_ms is None else max(-DRIFT_MAX_MS, min(DRIFT_MAX_MS, drift_ms))
         local.reported_at = now_ms()
         attendance.news.reported(attendee.user.id, drift_ms, buffering=buffering)
         if (buffering, item) != (local.buffering, local.item):

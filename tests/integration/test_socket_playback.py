@@ -338,9 +338,15 @@ async def test_waiting_switched_off_ends_a_hold_at_once(ann: Person, bob: Person
 
 
 async def test_a_player_that_lies_is_shown_and_moves_nobody(ann: Person, bob: Person) -> None:
-    """Places, drifts and round trips out of this world: the room stays, commands have the lead they had."""
+    """Places, drifts and round trips out of this world: the room stays, and its commands are not put off."""
     room = await ann.make_room()
     item, other = await items_in(ann, room, 2)
+
+    async def shown_of(person: Person) -> dict[str, Any]:
+        members = (await ann.get(f"rooms/{room}/members")).json["items"]
+        shown: dict[str, Any] = next(one["sync"] for one in members if one["user"]["id"] == person.user)
+        return shown
+
     async with connected(ann) as a, connected(bob) as b:
         await a.join(room)
         await b.join(room)
@@ -360,12 +366,16 @@ async def test_a_player_that_lies_is_shown_and_moves_nobody(ann: Person, bob: Pe
         await a.drained(0.4)
 
         assert (await ann.get(f"rooms/{room}/playback")).json["state"] == played
-        members = (await ann.get(f"rooms/{room}/members")).json["items"]
-        shown = next(one["sync"] for one in members if one["user"]["id"] == bob.user)
-        assert shown["buffering"]
-        before = time.time() * 1000
+        assert await shown_of(bob) == {"drift_ms": None, "buffering": True}
+        await b.ask("report", room=room, **lies[0])
+        async with asyncio.timeout(5):
+            while (shown := await shown_of(bob))["buffering"]:
+                await a.drained(0.1)
+        assert shown["drift_ms"] == 3_600_000.0
         sought = (await a.ask("playback", room=room, action="seek", position=30))["state"]
-        assert sought["at"] - before < 1_500
+        # The lead is made of round trips the gateways measured; at most 1.5 s, whatever anybody says.
+        assert sought["position"] == 30
+        assert sought["at"] - time.time() * 1000 <= 1_500
 
 
 async def test_who_was_put_out_commands_no_more(ann: Person, bob: Person) -> None:
@@ -423,12 +433,11 @@ async def test_what_is_removed_while_it_plays_stops_the_room(ann: Person, bob: P
             await act(ann, room, "select", item=playing)
             played = (await act(ann, room, "play")).json["state"]
             answer = await ann.send("DELETE", f"rooms/{room}/playlist{gone}")
-            event = await b.until(
-                lambda f, n=played["revision"]: f["type"] == "playback" and f["state"]["revision"] == n + 1
-            )
+            await b.until(lambda f: f["type"] == "playlist" and f["change"] in {"removed", "cleared"})
+            event = await b.until(lambda f: f["type"] == "playback" and f["state"]["item"] is None)
 
             assert answer.status in {200, 204}, answer.body
-            assert (event["state"]["item"], event["state"]["playing"]) == (None, False)
+            assert (event["state"]["playing"], event["state"]["revision"]) == (False, played["revision"] + 1)
             assert event["by"]["id"] == ann.user
     assert (await act(ann, room, "next")).code == "not_found"
     assert (await act(ann, room, "select", item=first)).code == "not_found"
@@ -465,4 +474,5 @@ async def test_a_live_room_pauses_goes_on_and_comes_back(ann: Person, bob: Perso
     assert behind(rewound) == pytest.approx(108)
     assert faster.code == "invalid"
     assert behind(back) == pytest.approx(2.0)
-    assert (moved["revision"], behind(moved)) == (back["revision"] + 1, pytest.approx(7.0))
+    assert moved["revision"] == back["revision"] + 1
+    assert behind(moved) == pytest.approx(7.0)

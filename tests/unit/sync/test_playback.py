@@ -277,7 +277,8 @@ def test_a_live_room_that_paused_goes_on_where_it_stood() -> None:
     assert (paused.playing, paused.position) == (False, NOW / 1000 - 3)
     assert resumed.position == paused.position
     assert live(resumed) == pytest.approx(23.3)
-    assert (back.playing, live(back)) == (True, pytest.approx(3.0))
+    assert back.playing
+    assert live(back) == pytest.approx(3.0)
 
 
 def test_a_live_room_that_stood_too_long_comes_back_to_live() -> None:
@@ -331,7 +332,8 @@ def test_a_live_room_follows_its_delay(
         assert isinstance(after, Refusal)
     else:
         assert isinstance(after, Playback)
-        assert (after.playing, after.at, live(after)) == (True, NOW + 300, pytest.approx(lands_behind_s))
+        assert (after.playing, after.at) == (True, NOW + 300)
+        assert live(after) == pytest.approx(lands_behind_s)
 
 
 def test_a_live_room_that_keeps_its_delay_is_left_alone() -> None:
