@@ -216,7 +216,7 @@ class PresenceBoard:
             return
         local.drift_ms = None if drift_ms is None else max(-DRIFT_MAX_MS, min(DRIFT_MAX_MS, drift_ms))
         local.reported_at = now_ms()
-        attendance.news.reported(attendee.user.id, drift_ms, buffering=buffering)
+        attendance.news.reported(attendee.user.id, local.drift_ms, buffering=buffering)
         if (buffering, item) != (local.buffering, local.item):
             attendance.dirty = attendance.dirty or buffering or local.buffering
         local.buffering, local.item = buffering, item
@@ -435,15 +435,19 @@ class PresenceBoard:
         roster.hear(attendance.presence(now_ms()), now)
         if roster.count() > ANNOUNCED_MAX:
             return
-        for present in news.due(roster.ours(), now):
-            found = await self._find_member(room, present.user.id)
-            sync = shown(present)
-            if found is not None and found.state is MemberState.ACTIVE:
-                member = found.as_member(online=True).model_copy(update={"sync": sync})
-                event = MemberChanged(room=room, at=now_ms(), change="updated", member=member)
-                await emit(self._bus, ROOM_EVENT, RoomEvent(event), msg_id=new_id(), room=room)
-            # Said: until it comes back as an event, nobody is to say it again.
-            news.said(present.user.id, sync, now)
+        try:
+            for present in news.due(roster.ours(), now):
+                found = await self._find_member(room, present.user.id)
+                sync = shown(present)
+                if found is not None and found.state is MemberState.ACTIVE:
+                    member = found.as_member(online=True).model_copy(update={"sync": sync})
+                    event = MemberChanged(room=room, at=now_ms(), change="updated", member=member)
+                    await emit(self._bus, ROOM_EVENT, RoomEvent(event), msg_id=new_id(), room=room)
+                # Said: until it comes back as an event, nobody is to say it again.
+                news.said(present.user.id, sync, now)
+        except AWAY:
+            news.pending = True
+            raise
 
     async def _withdraw(self, attendance: Attendance) -> None:
         try:
