@@ -227,7 +227,10 @@ export const api = {
     call<void>("DELETE", `rooms/${seg(room)}/invitations/${seg(code)}`),
 
   playlist: (room: string, after?: string) =>
-    call<Page<Item>>("GET", `rooms/${seg(room)}/playlist${query({ after, limit: 200 })}`),
+    call<Page<Item> & { version?: number }>(
+      "GET",
+      `rooms/${seg(room)}/playlist${query({ after, limit: 200 })}`,
+    ),
   addItem: (room: string, draft: ItemDraft & { parent?: string }) =>
     call<Item>("POST", `rooms/${seg(room)}/playlist`, draft),
   /** Several in their order, all of them or none; at most `ADDED_AT_ONCE`. */

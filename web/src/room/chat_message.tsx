@@ -5,7 +5,8 @@ import { hueOf, timeOfDay, wholeTime } from "../format";
 import { api } from "../net/api";
 import { Avatar, IconButton } from "../ui/basics";
 import { attempt } from "./attempt";
-import type { ChatEntry, RoomStore } from "./room_store";
+import type { ChatEntry } from "./chat_log";
+import type { RoomStore } from "./room_store";
 
 /** Messages of one person closer than this stand together. */
 const GROUP_MS = 4 * 60_000;
@@ -109,7 +110,7 @@ function Time({ at, narrow }: { at: number; narrow?: boolean }) {
 
 /** What a message answers; a press goes there. */
 function Quote({ id, store }: { id: string; store: RoomStore }) {
-  const found = store.chat.value.find((entry) => entry.kind === "message" && entry.message.id === id);
+  const found = store.log.entries.value.find((entry) => entry.kind === "message" && entry.message.id === id);
   if (found?.kind !== "message") return <span class="quote">An earlier message</span>;
   const { message } = found;
   return (

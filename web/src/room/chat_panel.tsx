@@ -3,14 +3,15 @@
 import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../ui/icons";
+import type { ChatEntry } from "./chat_log";
 import { ChatLine } from "./chat_message";
 import { Composer } from "./composer";
-import type { ChatEntry, RoomStore } from "./room_store";
+import type { RoomStore } from "./room_store";
 
 const NEAR_BOTTOM_PX = 60;
 
 export function ChatPanel({ store }: { store: RoomStore }) {
-  const entries = store.chat.value;
+  const entries = store.log.entries.value;
   const list = useRef<HTMLDivElement>(null);
   const stick = useRef(true);
   const [below, setBelow] = useState(false);
@@ -43,7 +44,7 @@ export function ChatPanel({ store }: { store: RoomStore }) {
     return () => observer.disconnect();
   }, []);
 
-  const earlier = store.earlierChat.value;
+  const earlier = store.log.earlier.value;
   const last = entries.findLastIndex((entry) => entry.kind === "message");
   return (
     <div class="panel chat">

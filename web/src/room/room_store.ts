@@ -23,16 +23,12 @@ import type { RoomListener, Socket } from "../net/socket";
 import { allows, type Permission } from "../permissions";
 import { localNow } from "../sync/engine";
 import { toast } from "../ui/toasts";
+import { ChatLog } from "./chat_log";
 import { describeMember, describePlayback, describePlaylist, describeSettings } from "./describe";
 import { DELETED, type Entry, putOut, refusal } from "./door";
 import { People } from "./people";
 import { applyPlaylist, inOrder } from "./playlist_order";
 import { foldersAbove, type Tree, treeOf } from "./playlist_tree";
-
-/** What the chat shows: messages, and lines about what happened. */
-export type ChatEntry =
-  | { kind: "message"; message: ChatMessage; pending?: boolean; failed?: string }
-  | { kind: "note"; id: string; text: string; at: number };
 
 /** What somebody did to the playback. */
 export interface Told {
@@ -50,10 +46,8 @@ export interface ListChange {
   by: string;
 }
 
-const CHAT_KEPT = 500;
 const CHOSEN_AND_STARTED_MS = 3_000;
-/** The same thing said again so soon is one thing that was done in steps. */
-const SAME_MS = 3_000;
+const REFETCHES = 3;
 
 export interface PlaybackCommand extends Record<string, unknown> {
   action: "play" | "pause" | "seek" | "rate" | "select" | "next" | "previous" | "mode" | "undo";
@@ -76,7 +70,7 @@ export class RoomStore implements RoomListener {
   /** The folder that what is added next goes into; null: the top. */
   readonly into = signal<string | null>(null);
   readonly people: People;
-  readonly chat = signal<ChatEntry[]>([]);
+  readonly log = new ChatLog();
   readonly viewers = signal(0);
   readonly live = signal<ReadonlyMap<string, boolean>>(new Map());
   /** How many watch each live stream, wherever they are. */
@@ -88,7 +82,6 @@ export class RoomStore implements RoomListener {
   readonly listChange = signal<ListChange | null>(null);
   /** Our own drift, ms, as it is right now. */
   readonly ownDrift = signal<number | null>(null);
-  readonly earlierChat = signal<"more" | "loading" | "none">("none");
   /** What is being written, and the message it answers: they outlive a look at another panel. */
   readonly draft = signal("");
   readonly replyTo = signal<ChatMessage | null>(null);
@@ -146,7 +139,7 @@ export class RoomStore implements RoomListener {
       this.viewers.value = typeof frame.viewers === "number" ? frame.viewers : (frame.viewers?.count ?? 0);
       this.live.value = new Map((frame.streams ?? []).map((s) => [s.stream, s.status === "live"]));
       this.watching.value = new Map((frame.streams ?? []).map((s) => [s.stream, s.viewers ?? 0]));
-      this.takeMessages(frame.messages);
+      this.log.take(frame.messages);
       this.entry.value = { step: "in" };
     });
     this.openTo(frame.state.item);
@@ -176,12 +169,10 @@ export class RoomStore implements RoomListener {
         this.takeMember(event);
         break;
       case "chat":
-        this.takeMessages([event.message], event.client_id ?? undefined);
+        this.log.take([event.message], event.client_id ?? undefined);
         break;
       case "chat_deleted":
-        this.chat.value = this.chat.value.filter(
-          (entry) => entry.kind !== "message" || entry.message.id !== event.message_id,
-        );
+        this.log.remove(event.message_id);
         if (this.replyTo.peek()?.id === event.message_id) this.replyTo.value = null;
         break;
       case "stream":
@@ -274,20 +265,15 @@ export class RoomStore implements RoomListener {
     const me = this.you.peek()?.user;
     if (me === undefined) return;
     const message: ChatMessage = { id: clientId, user: me, text, at: Date.now(), reply_to: replyTo };
-    const others = this.chat.peek().filter((e) => e.kind !== "message" || e.message.id !== clientId);
-    this.chat.value = [...others, { kind: "message", message, pending: true }];
+    this.log.pend(message);
     try {
       const answer = await this.socket.request(
         { type: "chat", room: this.id, client_id: clientId, text, ...(replyTo ? { reply_to: replyTo } : {}) },
         true,
       );
-      if (answer.message) this.takeMessages([answer.message], clientId);
+      if (answer.message) this.log.take([answer.message], clientId);
     } catch (error) {
-      this.chat.value = this.chat
-        .peek()
-        .map((e) =>
-          e.kind === "message" && e.message.id === clientId ? { ...e, failed: sentenceOf(error) } : e,
-        );
+      this.log.fail(clientId, sentenceOf(error));
     }
   }
 
@@ -310,30 +296,38 @@ export class RoomStore implements RoomListener {
   }
 
   async refetchPlaylist(): Promise<void> {
-    const all: Item[] = [];
-    let after: string | undefined;
     try {
-      do {
-        const page = await api.playlist(this.id, after);
-        all.push(...page.items);
-        after = page.next ?? undefined;
-      } while (after !== undefined && all.length < 10_000);
-      this.items.value = inOrder(all);
+      for (let tries = 0; tries < REFETCHES; tries++) {
+        const all: Item[] = [];
+        let after: string | undefined;
+        let version = Number.POSITIVE_INFINITY;
+        do {
+          const page = await api.playlist(this.id, after);
+          version = Math.min(version, page.version ?? version);
+          all.push(...page.items);
+          after = page.next ?? undefined;
+        } while (after !== undefined && all.length < 10_000);
+        this.items.value = inOrder(all);
+        // What was changed meanwhile is in the list only in part.
+        if (version >= this.playlistVersion) {
+          if (Number.isFinite(version)) this.playlistVersion = version;
+          return;
+        }
+      }
     } catch (error) {
       toast(sentenceOf(error), "error");
     }
   }
 
   async loadEarlier(): Promise<void> {
-    const oldest = this.chat.peek().find((e) => e.kind === "message" && !e.pending);
-    if (oldest?.kind !== "message" || this.earlierChat.peek() !== "more") return;
-    this.earlierChat.value = "loading";
+    const oldest = this.log.oldest();
+    const { earlier } = this.log;
+    if (oldest === null || earlier.peek() !== "more") return;
+    earlier.value = "loading";
     try {
-      const page = await api.messages(this.id, oldest.message.id);
-      this.takeMessages(page.items);
-      this.earlierChat.value = page.items.length >= 50 ? "more" : "none";
+      this.log.takeEarlier((await api.messages(this.id, oldest.id)).items);
     } catch (error) {
-      this.earlierChat.value = "more";
+      earlier.value = "more";
       toast(sentenceOf(error), "error");
     }
   }
@@ -375,7 +369,7 @@ export class RoomStore implements RoomListener {
 
   private tell(text: string, undo: number): void {
     this.told.value = { id: ++this.noticeCount, text, undo };
-    this.append({ kind: "note", id: `note-${this.noticeCount}`, text, at: Date.now() });
+    this.log.note(`note-${this.noticeCount}`, text, Date.now());
   }
 
   private takePlaylist(event: Extract<RoomEvent, { type: "playlist" }>): void {
@@ -390,7 +384,7 @@ export class RoomStore implements RoomListener {
     const { version, change, by } = event;
     // In the talk it would be noise: it is said beside the list.
     if (event.undo || (change !== "moved" && change !== "edited"))
-      this.append({ kind: "note", id: `list-${version}`, text, at: event.at });
+      this.log.note(`list-${version}`, text, event.at);
     this.listChange.value = event.undo || !by ? null : { text, version, change, by: by.id };
   }
 
@@ -401,7 +395,7 @@ export class RoomStore implements RoomListener {
     const text = mine ? null : describeMember(event, before);
     if (text === null) return;
     if (member.state === "pending") this.tell(text, 0);
-    else this.append({ kind: "note", id: `member-${event.seq}`, text, at: event.at });
+    else this.log.note(`member-${event.seq}`, text, event.at);
   }
 
   private takeYou(frame: You): void {
@@ -415,38 +409,8 @@ export class RoomStore implements RoomListener {
     const room = this.room.peek();
     const { settings } = event;
     const text = "id" in settings ? describeSettings(room, settings, event.by?.username) : null;
-    if (text !== null) this.append({ kind: "note", id: `settings-${event.seq}`, text, at: event.at });
+    if (text !== null) this.log.note(`settings-${event.seq}`, text, event.at);
     if ("id" in settings) this.room.value = settings;
     else if (room !== null) this.room.value = { ...room, settings };
   }
-
-  private takeMessages(messages: readonly ChatMessage[], clientId?: string): void {
-    const known = new Map<string, ChatEntry>();
-    for (const entry of this.chat.peek()) {
-      if (entry.kind === "note") known.set(entry.id, entry);
-      else if (entry.message.id !== clientId) known.set(entry.message.id, entry);
-    }
-    for (const message of messages) known.set(message.id, { kind: "message", message });
-    const entries = [...known.values()].sort((a, b) => entryTime(a) - entryTime(b));
-    if (this.earlierChat.peek() === "none" && messages.length >= 50) this.earlierChat.value = "more";
-    this.chat.value = entries.length > CHAT_KEPT * 4 ? entries.slice(-CHAT_KEPT * 4) : entries;
-  }
-
-  private append(entry: ChatEntry): void {
-    const entries = this.chat.peek();
-    const last = entries.at(-1);
-    if (
-      last?.kind === "note" &&
-      entry.kind === "note" &&
-      last.text === entry.text &&
-      entry.at - last.at < SAME_MS
-    )
-      return;
-    this.chat.value =
-      entries.length >= CHAT_KEPT ? [...entries.slice(1 - CHAT_KEPT), entry] : [...entries, entry];
-  }
-}
-
-function entryTime(entry: ChatEntry): number {
-  return entry.kind === "message" ? entry.message.at : entry.at;
 }

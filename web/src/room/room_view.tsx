@@ -141,7 +141,7 @@ function onTabKey(event: TargetedKeyboardEvent<HTMLElement>): void {
 
 /** Messages that came while another panel was open, or the page was out of sight. */
 function useUnread(store: RoomStore, open: boolean): number {
-  const entries = store.chat.value;
+  const entries = store.log.entries.value;
   const [hidden, setHidden] = useState(document.hidden);
   const newest = newestAt(entries);
   const [seenAt, setSeenAt] = useState(newest);

@@ -1,6 +1,6 @@
 /** How many messages came that nobody has looked at. Pure. */
 
-import type { ChatEntry } from "./room_store";
+import type { ChatEntry } from "./chat_log";
 
 /** When the newest message was said, epoch ms; 0 where nobody has said anything. */
 export function newestAt(entries: readonly ChatEntry[]): number {
