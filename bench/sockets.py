@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.blocked import BlockedReader
 from bench.listeners import Heard, Listeners, stamp
-from bench.sockets_client import LightSocket, ignore
+from bench.sockets_client import LightSocket
 from bench.stack import Stack, spent
 from bench.tables import Table, percentile
 
@@ -21,7 +21,11 @@ GUESTS: Final = 50
 """People among the listeners, each many times over: what is measured is the socket, not the sign-in."""
 ROOMS_PER_OWNER: Final = 90
 ROOMS_PER_SPEAKER: Final = 32
+JOIN_S: Final = 60.0
 SETTLE_S: Final = 3.0
+SETTLE_MAX_S: Final = 60.0
+IDLE_CORES: Final = 0.15
+"""Of all gateways together, with nobody speaking."""
 LATE_S: Final = 1.0
 PHASE_S: Final = 5.0
 """With and without the one who does not read, in turns: whatever else the machine does falls on both."""
@@ -75,18 +79,40 @@ async def make_rooms(stack: Stack, number: int) -> list[tuple[str, str]]:
 
 
 async def seat_speakers(gateways: list[str], rooms: list[tuple[str, str]]) -> Speakers:
-    """A socket for every so many rooms of an owner, joined to them."""
+    """A socket for every so many rooms of an owner, joined to them; raises RuntimeError where it is not let in."""
     found: dict[str, LightSocket] = {}
+    joined: list[str] = []
+
+    def on_text(_socket: LightSocket, payload: bytes) -> None:
+        if payload.startswith(b'{"type":"joined"'):
+            joined.append("")
+
     for _, owned in itertools.groupby(rooms, key=lambda room: room[1]):
         mine = list(owned)
         for first in range(0, len(mine), ROOMS_PER_SPEAKER):
             some = mine[first : first + ROOMS_PER_SPEAKER]
-            socket = LightSocket(gateways[first // ROOMS_PER_SPEAKER % len(gateways)], some[0][1], ignore)
+            socket = LightSocket(gateways[first // ROOMS_PER_SPEAKER % len(gateways)], some[0][1], on_text)
             await socket.connect()
             for room, _ in some:
                 socket.send({"type": "join", "id": "j", "room": room})
                 found[room] = socket
+    deadline = time.monotonic() + JOIN_S
+    while len(joined) < len(rooms):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"speakers were let into {len(joined)} of {len(rooms)} rooms")
+        await asyncio.sleep(0.1)
     return Speakers([room for room, _ in rooms], found)
+
+
+async def settle(stack: Stack) -> None:
+    """Wait until the gateways have told everybody who came, at most `SETTLE_MAX_S`."""
+    deadline = time.monotonic() + SETTLE_MAX_S
+    busy = 1.0
+    while busy > IDLE_CORES and time.monotonic() < deadline:
+        before = stack.sample()
+        await asyncio.sleep(SETTLE_S)
+        after = stack.sample()
+        busy = spent(before, after)["gateway"] / (after.at - before.at)
 
 
 @dataclass(slots=True)
@@ -144,7 +170,7 @@ async def run(
         joined = await listeners.start()
         speakers = await seat_speakers(bases, made)
         leaving.callback(speakers.close)
-        await asyncio.sleep(SETTLE_S)
+        await settle(stack)
         await listeners.take()
         before = stack.sample()
         if blocked:

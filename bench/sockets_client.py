@@ -140,7 +140,3 @@ class LightSocket(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
-
-
-def ignore(_socket: LightSocket, _payload: bytes) -> None:
-    """Whatever comes."""
