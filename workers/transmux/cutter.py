@@ -17,6 +17,7 @@ from typing import Final
 
 from bus_schemas.limits import ACCESS_UNIT_MAX
 from bus_schemas.parts import Checkpoint, InitHeader, PartFlags, PartHeader
+from media.codec import AudioCodec
 from workers.transmux.clocks import UNKNOWN, AudioClock, ProgramClock
 from workers.transmux.numbering import PART_FULL_PERCENT, TARGET_DURATION_MAX_S, Numbering
 from workers.transmux.open_part import OpenPart, Position
@@ -35,6 +36,9 @@ says it sooner, video alone likewise."""
 ODD_FRAME_MS: Final = 1_100
 """A stream's first frame that lasts longer, and far longer than the stream says of its frames, does not fix
 PART-TARGET: everybody would be three times that behind for ever."""
+PAUSE_MS: Final = 500
+"""Opus that says nothing sends a packet each 400 ms (discontinuous transmission): no hole in sound alone, though
+it makes a part that is too long."""
 PART_SIZE_MAX: Final = ACCESS_UNIT_MAX
 """A part must fit one bus message; one access unit always does."""
 AUDIO_SIZE_MAX: Final = 32 << 10
@@ -127,6 +131,8 @@ class Cutter:
         sound = tracks.audio
         self._frame_samples = sound.frame_samples if sound else 1
         self._audio_rate = sound.sample_rate if sound else 1
+        silent = sound is not None and sound.kind is AudioCodec.OPUS
+        self._pause = PAUSE_MS * self._audio_rate // 1000 if silent else 0
         self.audio = AudioClock(sound.sample_rate, sound.shortest) if sound else AudioClock(1, 1)
 
     def push_audio(self, dts: int, samples: int, data: memoryview, tag: int) -> bool:
@@ -180,8 +186,8 @@ class Cutter:
         """Whether the time up to this leading frame is too long for the frame before it to fill."""
         if not self._has_video:
             if self._is_first_part():
-                return time > at.audio_ticks
-            return time - self._part.times[-1] > self._target
+                return time - at.audio_ticks > self._pause
+            return time - self._part.times[-1] > max(self._target, self._pause)
         limit = self.place.target_duration
         return time - self.lead_time > (limit * 1000 if limit else LEAD_SILENCE_MS) + OVERRUN_MS
 

@@ -244,6 +244,27 @@ def test_eac3_of_half_frames_is_packaged_in_whole_ones() -> None:
     assert all(abs(run.decode_time / 1_536 - round(run.decode_time / 1_536)) < 0.01 for run in runs)
 
 
+def test_opus_that_says_nothing_is_no_hole() -> None:
+    """Discontinuous transmission: a packet each 400 ms, and the silence between them is the packet's own."""
+    packer = Packer(EPOCH, TimestampRepair())
+    times = [*range(0, 3_000, 20), *range(3_000, 7_000, 400), *range(7_000, 10_000, 20)]
+    messages: list[Message] = []
+    for time, payload in [
+        (0, b"\x90OpusOpusHead\x01\x02" + bytes(9)),
+        *((t, b"\x91Opus\xfc\1") for t in times),
+    ]:
+        messages += [
+            (TagHeader.unpack(packed.payload), packed.payload)
+            for packed in packer.push(MediaKind.AUDIO, time, payload, ARRIVAL_US + time * 1_000)
+        ]
+
+    headers = headers_of(run(make_segmenter(), messages))
+
+    assert headers[-1].discontinuity == 0
+    assert headers[-1].dts_ms > 9_000
+    assert {header.part_target_us for header in headers} == {210_000}
+
+
 def test_a_codec_change_is_a_new_init_segment_and_a_discontinuity() -> None:
     """H.264 with AAC, then HEVC with Opus, then VP9 of another size: media sequence goes on without a hole."""
     packer = Packer(EPOCH, TimestampRepair())
