@@ -9,12 +9,21 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from ops.embedded.postgres import PostgresServer
 from tests.embedded import RunningServer, fresh_name, servers_in
 from tests.stack import MatineeStack, start_matinee
 
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_configure() -> None:
+    """On a busy machine an example may take its time; a test that means to limit it says so itself."""
+    settings.register_profile(
+        "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("patient")
 
 
 @pytest.fixture(scope="module")
