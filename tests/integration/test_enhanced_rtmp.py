@@ -143,6 +143,7 @@ def assert_same(sent: Packets, got: Packets, *, tolerance: float, missing: int) 
         ("libx264", "eac3", "avc1.4d400d,ec-3"),
         ("libx265", "ac3", "hvc1.1.6.L60.90,ac-3"),
         (None, "libopus", "Opus"),
+        (None, "libmp3lame", "mp4a.6B"),
     ],
 )
 async def test_what_ffmpeg_publishes_is_played_as_cmaf_and_as_flv(
