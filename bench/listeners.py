@@ -75,8 +75,11 @@ class Heard:
         self.cpu_s += told["cpu_s"]
 
     def __add__(self, other: Heard) -> Heard:
+        later = {
+            event: max(last_ms, self.last_ms.get(event, 0.0)) for event, last_ms in other.last_ms.items()
+        }
         return Heard(
-            self.last_ms | other.last_ms,
+            self.last_ms | later,
             self.members + other.members,
             self.tenths + other.tenths,
             self.closed + other.closed,
@@ -173,6 +176,7 @@ class _Hall:
         self.by_fd: dict[int, _Listener] = {}
         self.joined = 0
         self.arrivals: dict[int, list[int]] = {}
+        self.closed: list[str] = []
         self.cpu_s = 0.0
 
     def connect(self, who: list[tuple[str, str, str]]) -> None:
@@ -247,12 +251,14 @@ class _Hall:
 
     def _closed(self, fd: int, why: str) -> None:
         listener = self.by_fd[fd]
-        listener.closed = listener.closed or why
+        listener.closed = why
+        self.closed.append(why)
         self.poll.unregister(fd)
 
     def told(self) -> dict[str, Any]:
         """What came since the last call."""
         arrivals, self.arrivals = self.arrivals, {}
+        closed, self.closed = self.closed, []
         tenths: Counter[int] = Counter()
         for latencies in arrivals.values():
             tenths.update(latency * TENTHS // 1_000_000 for latency in latencies)
@@ -261,7 +267,7 @@ class _Hall:
         return {
             "events": {sent: (len(found), max(found) / 1e6) for sent, found in arrivals.items()},
             "tenths": tenths,
-            "closed": [one.closed for one in self.by_fd.values() if one.closed],
+            "closed": closed,
             "cpu_s": self.cpu_s - before,
         }
 

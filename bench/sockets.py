@@ -26,7 +26,8 @@ SETTLE_S: Final = 3.0
 SETTLE_MAX_S: Final = 60.0
 IDLE_CORES: Final = 0.15
 """Of all gateways together, with nobody speaking."""
-LATE_S: Final = 1.0
+LATE_S: Final = 0.5
+LATEST_S: Final = 10.0
 PHASE_S: Final = 5.0
 """With and without the one who does not read, in turns: whatever else the machine does falls on both."""
 SUFFERS: Final = 1.1
@@ -58,7 +59,6 @@ class Speakers:
         for spoken in range(number):
             await asyncio.sleep(max(0.0, began + spoken / per_second - time.monotonic()))
             self.say()
-        await asyncio.sleep(LATE_S)
         return number
 
     def close(self) -> None:
@@ -113,6 +113,17 @@ async def settle(stack: Stack) -> None:
         await asyncio.sleep(SETTLE_S)
         after = stack.sample()
         busy = spent(before, after)["gateway"] / (after.at - before.at)
+
+
+async def hear(listeners: Listeners, spoken: int) -> Phase:
+    """All that was said, once every listener of its room has it, or `LATEST_S` later."""
+    members = listeners.sockets // len(listeners.rooms)
+    phase = Phase(spoken=spoken)
+    deadline = time.monotonic() + LATEST_S
+    while phase.missed(members) and time.monotonic() < deadline:
+        await asyncio.sleep(LATE_S)
+        phase.heard += await listeners.take()
+    return phase
 
 
 @dataclass(slots=True)
@@ -182,8 +193,7 @@ async def run(
             _compare(table, alone, beside)
             whole = alone + beside
         else:
-            whole = Phase(spoken=await speakers.speak(per_second, seconds))
-            whole.heard = await listeners.take()
+            whole = await hear(listeners, await speakers.speak(per_second, seconds))
             whole.row(table, "send")
         after = stack.sample()
     _judge(table, whole, joined=joined, sockets=sockets, rooms=rooms)
@@ -211,12 +221,11 @@ async def _in_turns(
     """Phases without and with a reader whose socket is full, one after the other."""
     alone, beside = Phase(), Phase()
     for _ in range(max(1, round(seconds / PHASE_S / 2))):
-        spoken = await speakers.speak(per_second, PHASE_S)
-        alone += Phase(await listeners.take(), spoken)
+        alone += await hear(listeners, await speakers.speak(per_second, PHASE_S))
         reader = await BlockedReader.enter(stack, gateway, *room)
         await listeners.take()
         spoken = await speakers.speak(per_second, PHASE_S)
-        beside += Phase(await listeners.take(), spoken)
+        beside += await hear(listeners, spoken)
         await reader.leave(expected=spoken)
         await listeners.take()
     return alone, beside

@@ -35,3 +35,15 @@ def test_a_stamp_is_found_in_what_carries_it() -> None:
 
     assert stamp_in(b'{"text":"%s","more":1}' % text.encode()) == int(text[-STAMP_DIGITS:])
     assert stamp_in(b'{"text":"hello"}') is None
+
+
+def test_what_comes_later_adds_to_what_came() -> None:
+    """An event that some members had before the first look, and the rest after it."""
+    first, second = Heard(), Heard()
+    first.add({"events": {"7": [2, 3.5]}, "tenths": {"35": 2}, "closed": [], "cpu_s": 0})
+    second.add({"events": {"7": [1, 2.0]}, "tenths": {"20": 1}, "closed": [], "cpu_s": 0})
+
+    both = first + second
+
+    assert both.members == {7: 3}
+    assert both.last_ms == {7: 3.5}
