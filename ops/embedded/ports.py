@@ -3,6 +3,8 @@
 import errno
 import random
 import socket
+import sys
+from typing import Final
 
 from ops.errors import OperatorError
 
@@ -10,17 +12,38 @@ from ops.errors import OperatorError
 # restarted after a crash must not find its port taken by some client's connection.
 _FIRST, _LAST = 20_000, 32_000
 _ATTEMPTS = 200
+_claims: Final[dict[int, socket.socket]] = {}
+"""What this process has chosen, as long as it lives."""
 
 
 def free_port(host: str = "127.0.0.1", *, avoid: frozenset[int] = frozenset()) -> int:
-    """A TCP port of `host` that nobody listens on, 20000 to 32000, and none of `avoid`."""
+    """A TCP port of `host` that nobody listens on, 20000 to 32000, and none of `avoid`.
+
+    It is nobody else's choice either while this process lives: between the choice and the first listener seconds
+    may pass, in which another stack on this machine chooses its own.
+    """
     for _ in range(_ATTEMPTS):
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret, only spread
-        if port not in avoid and port_is_free(host, port):
+        if port not in avoid and port_is_free(host, port) and _claim(port):
             return port
     raise OperatorError(
         f"No free port found between {_FIRST} and {_LAST}: stop something that listens there."
     )
+
+
+def _claim(port: int) -> bool:
+    """Whether the port was not chosen before; now it is. An abstract socket goes with its process, however it ends."""
+    if port in _claims:
+        return False
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    if sys.platform == "linux":
+        try:
+            claim.bind(f"\0matinee-port-{port}")
+        except OSError:
+            claim.close()
+            return False
+    _claims[port] = claim
+    return True
 
 
 def port_is_free(host: str, port: int) -> bool:
