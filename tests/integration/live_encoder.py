@@ -14,6 +14,8 @@ from runtime.kv import Bucket
 from tests.unit.gateway.live_sources import HEADERS, init_header, inter_frame, key_frame, part_header
 
 FRAME_MS = 40
+WITHIN = 20.0
+"""For the bus to take a message."""
 
 
 @dataclass
@@ -41,7 +43,9 @@ class Encoder:
     async def put_header(self) -> None:
         """What ingest leaves for those who join later."""
         header = TagHeader(TagFlags.HEADER, self.generation, self.sequence, self.epoch, self.dts, 0)
-        await self.bus.js.publish(LIVE_HEADER.at(stream=self.stream), header.pack() + self.headers)
+        await self.bus.js.publish(
+            LIVE_HEADER.at(stream=self.stream), header.pack() + self.headers, timeout=WITHIN
+        )
 
     async def send(self, frames: int = 1, *, key: bool = False, paced: bool = False) -> list[bytes]:
         """So many frames, the first a key frame or not; gives the tags of each message."""
@@ -60,7 +64,9 @@ class Encoder:
         if flags & TagFlags.HEADER:
             tags = self.headers + tags
         subject = LIVE_TAGS_KEY if key else LIVE_TAGS_DELTA
-        await self.bus.js.publish(subject.at(stream=self.stream), self._header(flags).pack() + tags)
+        await self.bus.js.publish(
+            subject.at(stream=self.stream), self._header(flags).pack() + tags, timeout=WITHIN
+        )
         self.sequence += 1
         self.dts += FRAME_MS
         return tags
@@ -68,7 +74,7 @@ class Encoder:
     async def end(self) -> None:
         """The publisher ends on purpose."""
         header = self._header(TagFlags.END)
-        await self.bus.js.publish(LIVE_TAGS_DELTA.at(stream=self.stream), header.pack())
+        await self.bus.js.publish(LIVE_TAGS_DELTA.at(stream=self.stream), header.pack(), timeout=WITHIN)
         await self.bus.js.purge_stream(LIVE_HEADERS.name, subject=LIVE_HEADER.at(stream=self.stream))
 
     async def claim(self) -> None:
@@ -95,7 +101,7 @@ class Packager:
         """The init segment; gives its bytes."""
         body = b"ftyp+moov of init %d" % number
         subject = HLS_INIT.at(stream=self.stream, rendition="source", generation=str(number))
-        await self.bus.js.publish(subject, init_header(number).pack() + body)
+        await self.bus.js.publish(subject, init_header(number).pack() + body, timeout=WITHIN)
         return body
 
     async def cut(self, parts: int = 1) -> list[bytes]:
@@ -107,7 +113,7 @@ class Packager:
             header = part_header(msn, part, last=part == 9, target=target)
             bodies.append(b"moof+mdat %s %d.%d " % (self.stream.encode(), msn, part) * 50)
             subject = HLS_PART.at(stream=self.stream, rendition="source")
-            await self.bus.js.publish(subject, header.pack() + bodies[-1])
+            await self.bus.js.publish(subject, header.pack() + bodies[-1], timeout=WITHIN)
             self.next = (msn, part + 1) if part < 9 else (msn + 1, 0)
         return bodies
 
@@ -115,4 +121,6 @@ class Packager:
         """The stream is over."""
         header = part_header(*self.next, end=True)
         assert header.flags & PartFlags.END
-        await self.bus.js.publish(HLS_PART.at(stream=self.stream, rendition="source"), header.pack())
+        await self.bus.js.publish(
+            HLS_PART.at(stream=self.stream, rendition="source"), header.pack(), timeout=WITHIN
+        )

@@ -11,7 +11,6 @@ import pytest
 
 from bus_schemas.permissions import SITE_DEFAULTS, Permission, RoomRole
 from ops.accounts import make_invitation
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import Answer, GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
 from tests.integration.sockets import Frame, connected
@@ -27,11 +26,11 @@ def rooms(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[RoomStack]:
     """Gateways as they are asked for; nothing here wants a worker."""
     stack = RoomStack(
-        tmp_path_factory.mktemp("doors"), nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url
+        tmp_path_factory.mktemp("doors"), nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url
     )
     try:
         yield stack

@@ -24,11 +24,11 @@ def rooms(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[RoomStack]:
     """Two sync workers, a chat worker, and gateways as they are asked for."""
     stack = RoomStack(
-        tmp_path_factory.mktemp("lost"), nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url
+        tmp_path_factory.mktemp("lost"), nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url
     )
     try:
         stack.workers.start("sync", 2)

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from gateway.ws.session import ABUSE_MAX
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
 from tests.integration.sockets import connected
@@ -27,14 +26,14 @@ def rooms(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[RoomStack]:
     """Workers, and gateways as they are asked for."""
     stack = RoomStack(
         tmp_path_factory.mktemp("bad-input"),
         nats=nats_url,
         postgres=module_postgres_dsn,
-        redis=redis_server.url,
+        redis=module_redis_url,
     )
     try:
         stack.workers.start("sync")
@@ -58,6 +57,7 @@ def strict(rooms: RoomStack) -> GatewayProcess:
         LIMITS__CHAT_PER_SECOND="2",
         LIMITS__FRAMES_PER_SECOND="50",
         LIMITS__SOCKETS_PER_ADDRESS="3",
+        LIMITS__SIGN_INS_PER_MINUTE="1000",
     )
 
 

@@ -20,7 +20,6 @@ from yarl import URL
 from gateway.auth.keys import Keys
 from gateway.auth.tokens import ALGORITHM
 from runtime.postgres import connect
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
 from tests.integration.sockets import connected
@@ -42,14 +41,14 @@ def gateway(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[GatewayProcess]:
     """A gateway that asks often, with a chat worker behind it."""
     stack = RoomStack(
         tmp_path_factory.mktemp("liveness"),
         nats=nats_url,
         postgres=module_postgres_dsn,
-        redis=redis_server.url,
+        redis=module_redis_url,
     )
     try:
         stack.workers.start("chat")

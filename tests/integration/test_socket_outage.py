@@ -23,11 +23,11 @@ def rooms(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[RoomStack]:
     """Gateways and workers as they are asked for."""
     stack = RoomStack(
-        tmp_path_factory.mktemp("outage"), nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url
+        tmp_path_factory.mktemp("outage"), nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url
     )
     try:
         yield stack

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import Answer, GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
 from tests.integration.sockets import Socket, connected
@@ -24,14 +23,14 @@ def rooms(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[RoomStack]:
     """Two sync workers, and gateways as they are asked for."""
     stack = RoomStack(
         tmp_path_factory.mktemp("playback"),
         nats=nats_url,
         postgres=module_postgres_dsn,
-        redis=redis_server.url,
+        redis=module_redis_url,
     )
     try:
         stack.workers.start("sync", 2)

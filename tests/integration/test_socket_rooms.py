@@ -12,7 +12,6 @@ import pytest
 
 from bus_schemas.permissions import Permission
 from gateway.ws.roster import GRACE_S
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
 from tests.integration.sockets import Socket, connected
@@ -27,11 +26,11 @@ def rooms(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[RoomStack]:
     """Workers, and gateways as they are asked for."""
     stack = RoomStack(
-        tmp_path_factory.mktemp("rooms"), nats=nats_url, postgres=module_postgres_dsn, redis=redis_server.url
+        tmp_path_factory.mktemp("rooms"), nats=nats_url, postgres=module_postgres_dsn, redis=module_redis_url
     )
     try:
         stack.workers.start("sync", 2)

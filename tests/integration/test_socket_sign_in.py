@@ -10,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from runtime.clock import now_ms
-from tests.embedded import RunningServer
 from tests.integration.gateway_process import GatewayProcess, Person, visiting
 from tests.integration.room_stack import RoomStack
 from tests.integration.sockets import Socket, connected
@@ -23,14 +22,14 @@ def gateways(
     tmp_path_factory: pytest.TempPathFactory,
     nats_url: str,
     module_postgres_dsn: str,
-    redis_server: RunningServer,
+    module_redis_url: str,
 ) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     """Two gateways, without workers."""
     stack = RoomStack(
         tmp_path_factory.mktemp("sign-in"),
         nats=nats_url,
         postgres=module_postgres_dsn,
-        redis=redis_server.url,
+        redis=module_redis_url,
     )
     try:
         yield stack.gateway(), stack.gateway()
