@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from bus_schemas.messages.shapes import User
+from bus_schemas.messages.shapes import Room, User
 from bus_schemas.permissions import EVERYTHING, MemberState, RoomRole, SiteRole
 from gateway.db.queries import Connection, Queryable, load
 from gateway.db.rooms import room_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 
-def _membership_of(row: Record) -> Membership:
+def _membership_of(row: Record, room: Room | None = None) -> Membership:
     user = User(
         id=row["user_id"],
         username=row["username"],
@@ -26,7 +26,7 @@ def _membership_of(row: Record) -> Membership:
         guest=row["guest"],
     )
     return Membership(
-        room=room_of(row),
+        room=room or room_of(row),
         user=user,
         role=RoomRole(row["role"]),
         state=MemberState(row["state"]),
@@ -34,6 +34,12 @@ def _membership_of(row: Record) -> Membership:
         removed=row["removed"],
         joined_at=row["joined_at"],
     )
+
+
+def _of_one_room(rows: list[Record]) -> list[Membership]:
+    """Members of one room share it: making it anew for each would be most of the work."""
+    room = room_of(rows[0]) if rows else None
+    return [_membership_of(row, room) for row in rows]
 
 
 class Members:
@@ -64,12 +70,11 @@ class Members:
         """Members in one of these states, in the order they joined or asked to."""
         at, user = after or (-1, "")
         wanted = [state.value for state in states]
-        rows = await db.fetch(self._sql["page"], room, at, user, limit, wanted)
-        return [_membership_of(row) for row in rows]
+        return _of_one_room(await db.fetch(self._sql["page"], room, at, user, limit, wanted))
 
     async def some(self, db: Queryable, room: str, users: list[str]) -> list[Membership]:
         """Those of these users who are members, in the order they joined."""
-        return [_membership_of(row) for row in await db.fetch(self._sql["some"], room, users)]
+        return _of_one_room(await db.fetch(self._sql["some"], room, users))
 
     async def count(self, db: Queryable, room: str, state: MemberState = MemberState.ACTIVE) -> int:
         """How many are in this state."""
@@ -134,7 +139,7 @@ class Members:
 
     async def guests(self, connection: Connection, room: str) -> list[Membership]:
         """All members with the role guest, and those who wait to be."""
-        return [_membership_of(row) for row in await connection.fetch(self._sql["guests"], room)]
+        return _of_one_room(await connection.fetch(self._sql["guests"], room))
 
     async def of_user(self, connection: Connection, user: str) -> list[Membership]:
         """All memberships of a user."""
