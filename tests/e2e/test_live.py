@@ -63,7 +63,18 @@ async def test_chromium_plays_the_stream_page(stack: MatineeStack, chromium: str
             )
 
 
-async def _until_offline(someone: Person, url: str, within: float = 3.0) -> dict[str, Any]:
+async def _until_ended(someone: Person, playlist: str, within: float = 20.0) -> str:
+    """The last playlist: its worker ends it, in its own time."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        async with someone.http.get(playlist) as answer:
+            text = await answer.text()
+        if text.rstrip().endswith("#EXT-X-ENDLIST") or asyncio.get_running_loop().time() > deadline:
+            return text
+        await asyncio.sleep(0.1)
+
+
+async def _until_offline(someone: Person, url: str, within: float = 20.0) -> dict[str, Any]:
     """The refusal of a newcomer; who comes in the moment of the end may still get what there is of the end."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
@@ -85,8 +96,7 @@ async def test_a_stream_ends_cleanly_when_its_publisher_does(stack: MatineeStack
             playlist = f"{stack.http}/live/{made['stream']}/source/index.m3u8"
             async with ann.http.get(f"{stack.http}/live/{made['stream']}.flv") as flv:
                 body = await asyncio.wait_for(flv.content.read(), 20)
-            async with ann.http.get(playlist) as answer:
-                text = await answer.text()
+            text = await _until_ended(ann, playlist)
             refused = await _until_offline(ann, f"{stack.http}/live/{made['stream']}.flv")
 
     assert len(body) > 100_000
