@@ -85,7 +85,7 @@ async def test_a_room_goes_on_when_the_bus_has_lost_everything(
             joined = await socket.of("joined", within=20)
             assert [one["id"] for one in joined["playlist"]["items"]] == [item]
             again = await socket.until(
-                lambda f: f["type"] == "playback" and not f["state"]["playing"], within=8
+                lambda f: f["type"] == "playback" and not f["state"]["playing"], within=20
             )
             assert (again["state"]["item"], again["state"]["position"]) == (item, 0)
         state = await command(there, room, action="play")
