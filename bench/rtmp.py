@@ -115,7 +115,8 @@ class RtmpClient:
         """
         name = await self._open()
         self._command(1, "publish", 5, None, name, "live")
-        await self._expect(b"NetStream.Publish.Start")
+        # Not just its code: the answer to FCPublish has the same one.
+        await self._expect(b"onStatus")
         for tag in loop.headers:
             self._send(tag.type, 0, tag.payload)
         begin = time.monotonic()

@@ -107,6 +107,22 @@ async def refused(port: int, stream: str) -> bytes:
     return publisher.answers
 
 
+async def test_an_encoder_that_waits_for_no_answer_loses_nothing(site: Site) -> None:
+    """Codec headers and the first picture come in one piece with the publish."""
+    stream = fresh_name("s")
+    port = site.start()
+    await site.add_key(stream)
+    publisher = await RawPublisher.to(port)
+
+    publisher.writer.write(HANDSHAKE + opening(name=stream))
+    publisher.send_headers()
+    publisher.send_frame(key_frame(), 0)
+    await until(lambda: site.of(stream))
+
+    assert site.of(stream)[0].flags & TagFlags.HEADER
+    await publisher.close()
+
+
 async def test_a_takeover_works_from_another_worker(site: Site) -> None:
     """The newcomer is let in at once; the old one is told and closed within a second; the timeline goes on."""
     stream = fresh_name("s")

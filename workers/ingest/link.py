@@ -28,6 +28,9 @@ class Link(Protocol):
     def write(self) -> None:
         """Send what the protocol has to say."""
 
+    def go_on(self) -> None:
+        """Act on what the protocol has understood beside the socket: what came before an answer."""
+
     def send(self, data: bytes) -> None:
         """Write bytes as they are, behind what `write` sent."""
 

@@ -239,6 +239,7 @@ class Publisher:
             encoder=link.encoder,
             start_ms=beginning.start_ms,
         )
+        link.go_on()
 
     def _refuse(self, request: PublishRequested, refused: PublishRefusedError) -> None:
         self._around.metrics.counter("matinee_ingest_refused_total").labels(refused.reason).inc()

@@ -214,6 +214,11 @@ class RtmpProtocol(asyncio.Protocol):
         if writes and not self._transport.is_closing():
             self._transport.write(b"".join(writes))
 
+    def go_on(self) -> None:
+        """Act on what came before an answer."""
+        self._act(self.connection.events_received())
+        self.write()
+
     def send(self, data: bytes) -> None:
         """Write bytes as they are, behind what `write` sent."""
         if not self._transport.is_closing():

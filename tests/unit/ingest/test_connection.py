@@ -291,17 +291,39 @@ def test_a_breach_is_named_to_a_peer_that_shook_hands() -> None:
     }  # fmt: skip
 
 
-def test_media_before_our_answer_is_dropped() -> None:
-    """An impatient peer loses what it sends before Publish.Start, and nothing else."""
+def test_media_before_our_answer_is_taken_once_it_is_given() -> None:
+    """Not every encoder waits for Publish.Start, and codec headers come only once; a great key frame fits too."""
     connection = Connection(nonce=b"n")
-    connection.receive_data(HANDSHAKE + opening() + chunk(8, audio_frame(), stream_id=1))
-    request = connection.events_received()[-1]
+    frame = chunk(8, audio_frame(), stream_id=1)
+    great = chunk(9, b"\x17\x01" + bytes(100_000), stream_id=1, size=128)
+    connection.receive_data(HANDSHAKE + opening() + frame + great)
+    (*_, request) = connection.events_received()
     assert isinstance(request, PublishRequested)
 
     connection.accept(request)
+    early = connection.events_received()
 
+    assert [(event.kind, len(event.payload)) for event in early if isinstance(event, MediaReceived)] == [
+        (MediaKind.AUDIO, len(audio_frame())), (MediaKind.VIDEO, 100_002),
+    ]  # fmt: skip
     assert feed(connection, MEDIA) == EVENTS[2:7]
-    assert connection.ignored == 1
+    assert connection.ignored == 0
+
+
+def test_media_before_a_refusal_is_forgotten() -> None:
+    """The next publish on the connection begins with its own."""
+    connection = Connection(nonce=b"n")
+    connection.receive_data(HANDSHAKE + opening() + chunk(8, audio_frame(), stream_id=1))
+    (*_, request) = connection.events_received()
+    assert isinstance(request, PublishRequested)
+    connection.refuse(request, "NetStream.Publish.BadName", "taken")
+
+    connection.receive_data(command("publish", 9, None, "other", stream_id=1))
+    (again,) = connection.events_received()
+    assert isinstance(again, PublishRequested)
+    connection.accept(again)
+
+    assert connection.events_received() == []
 
 
 def test_a_stranger_gets_little_memory() -> None:

@@ -23,6 +23,7 @@ MAX_CHUNK_STREAMS: Final = 64
 MAX_UNFINISHED: Final = 2 * MAX_MESSAGE_SIZE
 """Bytes held in messages that have begun and not ended, all chunk streams together."""
 _HEADER_SIZES: Final = (11, 7, 3, 0)
+_COMMANDS: Final = frozenset({MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3})
 
 
 class _ChunkStream:
@@ -66,20 +67,24 @@ def _repeated(extended: bytes, seen: memoryview) -> bool | None:
 
 
 class ChunkReader:
-    """Joins chunks into messages."""
+    """Joins chunks into messages; where told so, a feed ends behind each command, which may change what comes next."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stops_at_commands: bool = False) -> None:
+        self._stops_at = _COMMANDS if stops_at_commands else frozenset()
         self._buffer = ReceiveBuffer()
         self._streams: dict[int, _ChunkStream] = {}
         self._chunk_size = DEFAULT_CHUNK_SIZE
         self._unfinished = 0
         self.max_message = MAX_MESSAGE_SIZE
         """Bytes of one message, as far as this peer is trusted now."""
+        self.stopped = False
+        """The last feed ended behind a command, what follows it unread: `feed(b"")` goes on."""
         self.fault: RemoteProtocolError | None = None
         """What broke the chunk stream, behind the messages given; there is no going on after it."""
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in order, up to a `fault`."""
+        """The messages that `data` completes, in order, up to a `fault`, or to where it `stopped`."""
+        self.stopped = False
         source = self._buffer.feed(data)
         messages: list[Message] = []
         if source is None:
@@ -97,6 +102,8 @@ class ChunkReader:
                     want = -used
                     break
                 at += used
+                if self.stopped:
+                    break
         self._buffer.keep(source, at, want)
         return messages
 
@@ -210,3 +217,4 @@ class ChunkReader:
                 self._drop_partial(aborted)
         else:
             messages.append(message)
+            self.stopped = message.type in self._stops_at

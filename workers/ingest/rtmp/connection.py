@@ -42,6 +42,15 @@ _CONTROL_STREAM: Final = 2
 _COMMAND_STREAM: Final = 3
 _STATUS_STREAM: Final = 5
 _MAX_ENCODER_NAME: Final = 128
+_PUBLISHED: Final = frozenset(
+    {
+        MessageType.AUDIO,
+        MessageType.VIDEO,
+        MessageType.DATA_AMF0,
+        MessageType.DATA_AMF3,
+        MessageType.AGGREGATE,
+    }
+)
 _BUSY: Final = frozenset({State.ASKING, State.PUBLISHING, State.ASKING_TO_PLAY, State.PLAYING})
 
 
@@ -55,10 +64,12 @@ class Connection:
         self._state = State.HANDSHAKE
         self._shake = bytearray()
         self._answered = False
-        self._chunks = ChunkReader()
+        self._chunks = ChunkReader(stops_at_commands=True)
         self._chunks.max_message = MAX_MESSAGE_UNKNOWN
         self._events: list[Event] = []
         self._writes: list[bytes] = []
+        self._early: list[Message] = []
+        """What a publisher sent before he was let in."""
         self._app = ""
         self._next_stream_id = 1
         self._stream = 0
@@ -85,8 +96,11 @@ class Connection:
                 self._shake += data
                 data = self._shake_hands()
             if data:
-                for message in self._chunks.feed(data):
-                    self._on_message(message)
+                received = self._chunks.feed(data)
+                while received:
+                    for message in received:
+                        self._on_message(message)
+                    received = self._chunks.feed(b"") if self._chunks.stopped else []
                 if self._chunks.fault is not None:
                     raise self._chunks.fault
             if self._received - self._acknowledged >= self._ack_every:
@@ -117,9 +131,11 @@ class Connection:
         stream = self._check_asked(request)
         self._move(Act.ACCEPT, remote=False)
         if isinstance(request, PublishRequested):
-            self._chunks.max_message = messages.MAX_MESSAGE_SIZE
             self._send_control(UserControl.STREAM_BEGIN, stream)
             self._send_status(stream, "status", "NetStream.Publish.Start", "publishing")
+            early, self._early = self._early, []
+            for message in early:
+                self._on_message(message)
             return
         self._set_chunk_size(PLAY_CHUNK_SIZE)
         self._send_control(UserControl.STREAM_BEGIN, stream)
@@ -190,7 +206,9 @@ class Connection:
 
     def _on_message(self, message: Message) -> None:
         kind = message.type
-        if kind in (MessageType.AUDIO, MessageType.VIDEO):
+        if self._state is State.ASKING and kind in _PUBLISHED:
+            self._keep_early(message)
+        elif kind in (MessageType.AUDIO, MessageType.VIDEO):
             if self._state is State.PUBLISHING and message.payload:
                 media = MediaKind.VIDEO if kind == MessageType.VIDEO else MediaKind.AUDIO
                 self._events.append(MediaReceived(media, message.timestamp, message.payload))
@@ -214,6 +232,13 @@ class Connection:
             self._on_user_control(message.payload)
         else:
             self.ignored += 1
+
+    def _keep_early(self, message: Message) -> None:
+        """Not every encoder waits for our answer, and codec headers come only once."""
+        if sum(len(one.payload) for one in self._early) + len(message.payload) > messages.MAX_MESSAGE_SIZE:
+            self.ignored += 1
+        else:
+            self._early.append(message)
 
     def _ignore_media(self) -> None:
         if self._state is State.OPENING:
@@ -311,6 +336,9 @@ class Connection:
             self._send_status(stream_id, "error", "NetStream.Publish.BadName", description)
             return
         self._move(Act.PUBLISH)
+        # What follows at once is a publisher's; its owner reads no more until he has decided.
+        self._chunks.max_message = messages.MAX_MESSAGE_SIZE
+        self._early.clear()
         name = command.argument(1)
         text = name if isinstance(name, str) else ""
         # 0 is the connection itself; some encoders publish on it, and answers must go back there.
