@@ -1,5 +1,6 @@
 """Accounts as an operator makes and changes them: rows in PostgreSQL, audited in the same transaction."""
 
+import asyncio
 import contextlib
 import json
 import unicodedata
@@ -27,6 +28,8 @@ else:
 
 ROLES: Final = ("root", "admin", "user")
 _TIMEOUT: Final = 10.0
+_STARTING_S: Final = 15.0
+"""How long a server that is starting is waited for."""
 _OPERATOR: Final = "operator"
 """The actor of what is done at the command line: whoever may run it, no account of ours."""
 
@@ -140,7 +143,7 @@ def password_hash(password: str, auth: AuthSettings) -> str:
 async def connected(dsn: str) -> AsyncIterator[Connection]:
     """A connection for one command; OperatorError where the database is not there or not migrated."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT, command_timeout=_TIMEOUT)
+        connection = await _connect(dsn)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise OperatorError(
             f"PostgreSQL at {redact(dsn)} does not answer ({error}): start it, or set MATINEE_POSTGRES_DSN."
@@ -151,6 +154,16 @@ async def connected(dsn: str) -> AsyncIterator[Connection]:
         raise OperatorError("The database has no tables of matinee yet: run ./matinee migrate.") from error
     finally:
         await connection.close()
+
+
+async def _connect(dsn: str) -> Connection:
+    """As soon as the server lets us in: one that is starting says so."""
+    async with asyncio.timeout(_STARTING_S):
+        while True:
+            try:
+                return await asyncpg.connect(dsn, timeout=_TIMEOUT, command_timeout=_TIMEOUT)
+            except asyncpg.CannotConnectNowError:
+                await asyncio.sleep(0.1)
 
 
 async def _insert(

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
 import typer
 from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
@@ -19,6 +18,7 @@ from bus_schemas.streams import LIVE_EVENTS, NODES, PUBLISHERS, BucketSpec
 from bus_schemas.subjects import LIVE_CONTROL, LIVE_EVENT
 from bus_schemas.viewers import PROTOCOLS, sessions_key
 from ops import data_directory
+from ops.accounts import connected
 from ops.connections import load_settings, running_endpoints
 from ops.errors import OperatorError
 from ops.options import Data
@@ -74,16 +74,8 @@ def add_nodes(app: typer.Typer) -> None:
 
 async def _list_rooms(data: Path) -> None:
     dsn = running_endpoints(load_settings(), data).postgres_dsn
-    try:
-        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise OperatorError(
-            f"PostgreSQL does not answer ({error}): start it, or correct its address."
-        ) from error
-    try:
+    async with connected(dsn) as connection:
         rows = await connection.fetch(_ROOMS, _MOST_ROWS, timeout=_TIMEOUT)
-    finally:
-        await connection.close()
     print(table(("ROOM", "NAME", "CREATOR", "MEMBERS", "PASSWORD", "HIDDEN"), [tuple(row) for row in rows]))
 
 

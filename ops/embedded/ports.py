@@ -12,8 +12,8 @@ from ops.errors import OperatorError
 # restarted after a crash must not find its port taken by some client's connection.
 _FIRST, _LAST = 20_000, 32_000
 _ATTEMPTS = 200
-_claims: Final[dict[int, socket.socket]] = {}
-"""What this process has chosen, as long as it lives."""
+_claims: Final[dict[int, int]] = {}
+"""What this process has chosen, as long as it lives: ports, and the descriptors that say so."""
 
 
 def free_port(host: str = "127.0.0.1", *, avoid: frozenset[int] = frozenset()) -> int:
@@ -42,7 +42,7 @@ def _claim(port: int) -> bool:
         except OSError:
             claim.close()
             return False
-    _claims[port] = claim
+    _claims[port] = claim.detach()
     return True
 
 

@@ -139,10 +139,14 @@ def test_the_operator_invites_to_the_site(few: MatineeStack) -> None:
 
 def test_nodes_lists_who_is_alive(few: MatineeStack) -> None:
     """From the bucket in which each process says so."""
-    listed = few.cli("nodes")
+    there: set[str] = set()
+    deadline = time.monotonic() + 30
+    while not {"ingest-1", "sync-1", "sync-2"} <= there and time.monotonic() < deadline:
+        listed = few.cli("nodes")
+        assert listed.returncode == 0, listed.stderr
+        there = set(listed.stdout.split())
 
-    assert listed.returncode == 0, listed.stderr
-    assert {"ingest-1", "sync-1", "sync-2"} <= set(listed.stdout.split())
+    assert {"ingest-1", "sync-1", "sync-2"} <= there
 
 
 def test_it_starts_again_on_its_data_and_leaves_nothing_running(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ FROZEN_MS: Final = 3_000
 PROBE_S: Final = 0.5
 """A worker that does not say so soon when it heard of its publisher is taken for dead."""
 _ATTEMPTS: Final = 8
+_AGAIN_S: Final = 0.01
+"""So much longer before each further attempt: whoever was first may be writing still."""
 """Compare-and-set attempts; each failure means that another publisher succeeded in that moment."""
 
 
@@ -105,7 +108,8 @@ class Registry:
         The epoch is the time of the claim, or `least_epoch` or one more than that of the publisher
         before, whichever is greatest.
         """
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            await asyncio.sleep(attempt * _AGAIN_S)
             now = self._now_ms()
             entry = await self._publishers.get(key.stream)
             before = self._read(entry)
