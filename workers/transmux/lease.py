@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from nats.aio.msg import Msg
+from nats.js.errors import APIError
 
 from bus_schemas.messages.live import LiveEvent, StopReason, StreamStopped, TransmuxJob
 from bus_schemas.parts import InitHeader, PartFlags, PartFormatError, PartHeader
@@ -41,6 +42,9 @@ HOLDER_WAIT_S: Final = 2.0
 WAITING_BYTES: Final = 16 << 20
 """Parts cut and not yet stored; beyond it no more is read."""
 RETRY_S: Final = 0.1
+
+_SEQUENCE_NOT_FOUND: Final = 10043
+"""The server's code where the message to delete is gone."""
 
 ACK: Final = b"+ACK"
 NAK: Final = b"-NAK"
@@ -332,9 +336,7 @@ class Lease:
         try:
             header = await direct.last(self._bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stream))
             if header and TagHeader.unpack(header.data).epoch <= epoch:
-                await self._bus.request_api(
-                    f"STREAM.MSG.DELETE.{LIVE_HEADERS.name}", {"seq": header.sequence, "no_erase": True}
-                )
+                await self._delete_header(header.sequence)
             await self._store.expire_inits(self._init)
             if self._lost:
                 stopped = StreamStopped(
@@ -349,6 +351,15 @@ class Lease:
                 )
         except (TagFormatError, PartFormatError, *BUS_FAULTS) as exc:
             log.warning("an ended stream is not tidy", stream=stream, error=repr(exc))
+
+    async def _delete_header(self, sequence: int) -> None:
+        try:
+            await self._bus.request_api(
+                f"STREAM.MSG.DELETE.{LIVE_HEADERS.name}", {"seq": sequence, "no_erase": True}
+            )
+        except APIError as exc:
+            if exc.err_code != _SEQUENCE_NOT_FOUND:  # ingest tidied up as well
+                raise
 
     async def _beat(self) -> None:
         while not self._over:
