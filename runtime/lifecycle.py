@@ -83,6 +83,9 @@ def run(kind: str, app: App, flags: dict[str, Any] | None = None) -> None:
         uvloop.run(_live(kind, node, settings, app))
     except (BusUnusable, DatabaseUnusable, Unstartable) as exc:
         sys.exit(_fail(str(exc), EXIT_FAILED))
+    except TimeoutError as exc:
+        sentence = f"a server did not answer in time ({exc!r}): see that NATS, PostgreSQL and Redis run."
+        sys.exit(_fail(sentence, EXIT_FAILED))
     except OSError as exc:
         sys.exit(_fail(f"{exc.strerror or exc}: choose another address, or stop what uses it.", EXIT_FAILED))
 

@@ -1,5 +1,6 @@
 """Free ports: what one process has chosen no other one chooses, long before anybody listens there."""
 
+import os
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ def test_two_processes_never_choose_one_port(monkeypatch: pytest.MonkeyPatch) ->
         other.kill()
     again = {ports.free_port() for _ in range(5)}
     for claim in ports._claims.values():
-        claim.close()
+        os.close(claim)
 
     assert (len(theirs), len(ours)) == (6, 2)
     assert not theirs & ours
