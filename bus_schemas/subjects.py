@@ -71,7 +71,7 @@ LIVE_HEADER: Final = _s(
     "live.header.{stream}", TagHeader, "LIVE_HEADERS", "ingest", "transmux gateway ingest"
 )
 LIVE_EVENT: Final = _s(
-    "live.event.{stream}", LiveEvent, "LIVE_EVENTS", "ingest transmux", "gateway ops ingest"
+    "live.event.{stream}", LiveEvent, "LIVE_EVENTS", "ingest transmux", "gateway ops ingest transmux"
 )
 LIVE_CONTROL: Final = _s("live.control.{stream}", StreamControl, None, "gateway ops ingest", "ingest")
 LIVE_PLAY: Final = _s("live.play.{stream}", PlayAsked, None, "ingest", "gateway")

@@ -10,27 +10,29 @@ nothing else; the same bytes stand in the `LIVE_HEADERS` stream for those who jo
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from enum import IntFlag
-from typing import Final
+from typing import Final, NamedTuple
 
 VERSION: Final = 1
 
 _HEADER: Final = struct.Struct("!BBHIQqQ")
+_FIELDS: Final = struct.Struct("!xBHIQqQ")
 HEADER_SIZE: Final = _HEADER.size
 
 
-class TagFlags(IntFlag):
-    """What a reader may do at this message without looking into its tags."""
+class TagFlags:
+    """What a reader may do at this message without looking into its tags.
 
-    NONE = 0
-    KEY = 1
+    Plain ints: at every tag of every stream an `IntFlag` would cost more than reading the header.
+    """
+
+    NONE: Final = 0
+    KEY: Final = 1
     """The first media tag is a video key frame (or, without video, any audio): decoding may start here."""
-    HEADER = 2
+    HEADER: Final = 2
     """The body begins with the codec headers of `generation`."""
-    DISCONTINUITY = 4
+    DISCONTINUITY: Final = 4
     """The timeline does not continue the one before."""
-    END = 8
+    END: Final = 8
     """The publisher ended the stream on purpose; the body is empty; nothing of this epoch follows."""
 
 
@@ -38,11 +40,18 @@ class TagFormatError(ValueError):
     """Bytes that are not a tag message of a version this code reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class TagHeader:
+def pack_header(
+    flags: int, generation: int, sequence: int, epoch: int, dts_ms: int, arrival_us: int
+) -> bytes:
+    """The fields of a `TagHeader` as `HEADER_SIZE` bytes, big-endian."""
+    return _HEADER.pack(VERSION, flags, generation, sequence, epoch, dts_ms, arrival_us)
+
+
+class TagHeader(NamedTuple):
     """The fixed header of one media message."""
 
-    flags: TagFlags
+    flags: int
+    """`TagFlags`, 8 bits."""
     generation: int
     """Codec generation within the epoch, 0 to 65535; grows when a sequence header really changes."""
     sequence: int
@@ -56,16 +65,13 @@ class TagHeader:
 
     def pack(self) -> bytes:
         """The header as `HEADER_SIZE` bytes, big-endian."""
-        return _HEADER.pack(
-            VERSION, int(self.flags), self.generation, self.sequence, self.epoch, self.dts_ms, self.arrival_us
-        )
+        return pack_header(*self)
 
     @classmethod
     def unpack(cls, message: bytes | memoryview) -> TagHeader:
         """Read the header in front of a message; raises `TagFormatError`."""
         if len(message) < HEADER_SIZE:
             raise TagFormatError(f"{len(message)} bytes are too short for a tag header of {HEADER_SIZE}")
-        version, flags, generation, sequence, epoch, dts_ms, arrival_us = _HEADER.unpack_from(message)
-        if version != VERSION:
-            raise TagFormatError(f"tag message version {version}, this code reads {VERSION}")
-        return cls(TagFlags(flags), generation, sequence, epoch, dts_ms, arrival_us)
+        if message[0] != VERSION:
+            raise TagFormatError(f"tag message version {message[0]}, this code reads {VERSION}")
+        return cls._make(_FIELDS.unpack_from(message))

@@ -6,6 +6,7 @@ read as unsigned.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,6 +14,9 @@ from typing import Final
 
 TAG_HEADER_SIZE: Final = 11
 PREVIOUS_TAG_SIZE: Final = 4
+_HEADER: Final = struct.Struct("!BBHIxxx")
+"""Type; 24 bits of size; 24 bits of time and, last, its high byte; stream id 0 (E.4.1)."""
+_TRAILER: Final = struct.Struct("!I")
 
 
 class TagType(IntEnum):
@@ -41,23 +45,18 @@ def file_header(*, audio: bool, video: bool) -> bytes:
     return b"FLV\x01" + bytes((audio << 2 | video,)) + b"\x00\x00\x00\x09\x00\x00\x00\x00"
 
 
-def mux(tag_type: int, timestamp_ms: int, payload: bytes) -> bytes:
-    """One complete tag with its PreviousTagSize; the timestamp is taken modulo 2**32."""
-    size = len(payload)
+def envelope(tag_type: int, timestamp_ms: int, size: int) -> tuple[bytes, bytes]:
+    """What stands in front of and behind a tag's payload of so many bytes; the timestamp modulo 2**32."""
     if size > 0xFFFFFF:
         raise FlvError(f"a tag payload of {size} bytes does not fit its 24-bit size")
-    low = timestamp_ms & 0xFFFFFF
-    high = timestamp_ms >> 24 & 0xFF
-    return b"".join(
-        (
-            bytes((tag_type,)),
-            size.to_bytes(3, "big"),
-            low.to_bytes(3, "big"),
-            bytes((high, 0, 0, 0)),
-            payload,
-            (size + TAG_HEADER_SIZE).to_bytes(4, "big"),
-        )
-    )
+    time = (timestamp_ms & 0xFFFFFF) << 8 | timestamp_ms >> 24 & 0xFF
+    return _HEADER.pack(tag_type, size >> 16, size & 0xFFFF, time), _TRAILER.pack(size + TAG_HEADER_SIZE)
+
+
+def mux(tag_type: int, timestamp_ms: int, payload: bytes) -> bytes:
+    """One complete tag with its PreviousTagSize; the timestamp is taken modulo 2**32."""
+    before, behind = envelope(tag_type, timestamp_ms, len(payload))
+    return b"".join((before, payload, behind))
 
 
 def demux(data: bytes | memoryview) -> Iterator[Tag]:

@@ -171,6 +171,8 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
                 ping_interval=5,
                 max_outstanding_pings=2,
                 pending_size=PENDING_BYTES,
+                # `Subject.at` has looked at every token already.
+                skip_subject_validation=True,
                 error_cb=on_error,
                 disconnected_cb=on_disconnect,
                 reconnected_cb=on_reconnect,

@@ -84,7 +84,7 @@ class Encoder:
         )
         await Bucket(self.bus.js, PUBLISHERS).put(self.stream, claim.model_dump_json().encode())
 
-    def _header(self, flags: TagFlags) -> TagHeader:
+    def _header(self, flags: int) -> TagHeader:
         arrival_us = time.time_ns() // 1_000
         return TagHeader(flags, self.generation, self.sequence, self.epoch, self.dts, arrival_us)
 

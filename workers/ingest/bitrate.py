@@ -9,6 +9,8 @@ AVERAGED_S: Final = 5.0
 PATIENCE_S: Final = 15.0
 """A publisher who keeps pushing against the limit for so long is over it for good."""
 MAX_DELAY_S: Final = 1.0
+STEP_S: Final = 0.05
+"""Less than what comes in so long is not worth counting by itself."""
 
 
 class BitrateLimit:
@@ -19,6 +21,8 @@ class BitrateLimit:
         self._budget = bytes_per_s * AVERAGED_S
         self._now = now_s
         self._over_since: float | None = None
+        self.worth_counting = int(bytes_per_s * STEP_S)
+        """Bytes; fewer may wait for more before they are spent."""
 
     def spend(self, size: int, now_s: float) -> float:
         """Take note of `size` bytes; gives how long to read nothing, 0 to `MAX_DELAY_S` seconds."""

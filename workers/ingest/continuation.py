@@ -48,7 +48,7 @@ class Beginning:
     generation: int = 0
     headers: CodecHeaders | None = None
     """What its own headers are compared with: equal ones keep the generation."""
-    flags: TagFlags = TagFlags.NONE
+    flags: int = TagFlags.NONE
 
 
 def begin_after(before: Before, now_us: int, grace_s: float) -> Beginning:

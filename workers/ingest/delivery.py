@@ -34,6 +34,9 @@ PATIENCE_S: Final = 5.0
 """A bus that takes nothing for so long after congestion costs the publisher what waits."""
 RETRY_S: Final = 0.1
 
+_KEY: Final = TagFlags.KEY
+_ASK: Final = TagFlags.KEY | TagFlags.END
+
 BUS_FAULTS: Final = (NatsError, APIError, TimeoutError)
 
 
@@ -182,30 +185,25 @@ class Delivery:
         while (message := outbox.peek()) is not None and self._doubt is None:
             if outbox.flying_bytes > WINDOW_BYTES or not self._bus.connected:
                 break
-            if message.headers is not None:
-                self._headers, self._headers_stored = message.headers, False
+            flags, sequence, _, payload, headers = message
+            if headers is not None:
+                self._headers, self._headers_stored = headers, False
             if not self._headers_stored and self._headers is not None:
                 if not patiently:
                     self._wake.set()
                     return
                 await self._bus.js.publish(self._header_subject, self._headers)
                 self._headers_stored = True
-            flags = message.flags
-            subject = self._key_subject if flags & TagFlags.KEY else self._delta_subject
             outbox.mark_sent()
-            wants_ack = (
-                flags & (TagFlags.KEY | TagFlags.END)
-                or message.sequence % ACK_EVERY == 0
-                or outbox.flying_bytes > WINDOW_BYTES // 2
-            )
-            if wants_ack:
+            subject = self._key_subject if flags & _KEY else self._delta_subject
+            if flags & _ASK or sequence % ACK_EVERY == 0 or outbox.flying_bytes > WINDOW_BYTES // 2:
                 if self._asked_at is None:
                     self._asked_at = time.monotonic()
-                await publish(subject, message.payload, reply=f"{self._reply}{message.sequence}")
+                await publish(subject, payload, f"{self._reply}{sequence}")
             else:
-                await publish(subject, message.payload)
+                await publish(subject, payload)
             self.sent += 1
-        if outbox.waiting_bytes < RELIEVED_BYTES:
+        if self._congested_at is not None and outbox.waiting_bytes < RELIEVED_BYTES:
             self._relieve()
 
     async def _resend(self) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from bus_schemas.tags import TagFlags
 from workers.ingest.packing import TagMessage
 
+_KEY: Final = TagFlags.KEY
 MAX_KEPT: Final = 16 << 20
 """Bytes of stored messages kept for the case above: 6 s at the greatest default bitrate."""
 
@@ -49,18 +50,19 @@ class Outbox:
 
     def peek(self) -> TagMessage | None:
         """The next message to send."""
-        return self._messages[self._sent] if self._sent < len(self._messages) else None
+        messages, sent = self._messages, self._sent
+        return messages[sent] if sent < len(messages) else None
 
     def mark_sent(self) -> None:
         """What `peek` gave is on its way."""
-        message = self._messages[self._sent]
+        flags, sequence, _, payload, _ = self._messages[self._sent]
         self._sent += 1
-        size = len(message.payload)
+        size = len(payload)
         self.waiting_bytes -= size
         self.flying_bytes += size
-        self.sent_sequence = message.sequence
-        if message.flags & TagFlags.KEY:
-            self._key_sequence = message.sequence
+        self.sent_sequence = sequence
+        if flags & _KEY:
+            self._key_sequence = sequence
 
     def acknowledge(self, sequence: int) -> None:
         """All sent messages up to `sequence` are stored."""

@@ -8,11 +8,12 @@ generation always begins where decoding may begin.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from bus_schemas.limits import ACCESS_UNIT_MAX
-from bus_schemas.tags import TagFlags, TagHeader
+from bus_schemas.tags import TagFlags, TagHeader, pack_header
 from media import flv
 from workers.ingest.headers import CodecHeaders, clean_metadata
 from workers.ingest.intake import Intake
@@ -36,11 +37,11 @@ TRACK_GONE_MS: Final = 2_500
 the 3 s after which a packager gives up on video."""
 
 
-@dataclass(frozen=True, slots=True)
-class TagMessage:
+class TagMessage(NamedTuple):
     """One message for the bus."""
 
-    flags: TagFlags
+    flags: int
+    """`TagFlags`."""
     sequence: int
     dts_ms: int
     payload: bytes
@@ -49,13 +50,19 @@ class TagMessage:
     """Where `flags` has HEADER: the message for `live.header.{stream}`, to be published before this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     kind: MediaKind
     dts_ms: int
     payload: bytes
     arrival_us: int
     key: bool
+
+
+_Heard = tuple[int, int]
+"""DTS, ms, and arrival, µs, of a frame."""
+_ENVELOPES: Final = flv.TAG_HEADER_SIZE + flv.PREVIOUS_TAG_SIZE
+_VIDEO: Final = MediaKind.VIDEO
+"""Looked up once: at every frame a member of an enum is a call (Python 3.11)."""
 
 
 class Packer:
@@ -68,7 +75,7 @@ class Packer:
         *,
         before: CodecHeaders | None = None,
         generation: int = 0,
-        flags: TagFlags = TagFlags.NONE,
+        flags: int = TagFlags.NONE,
     ) -> None:
         self._epoch = epoch
         self._timeline = timeline
@@ -76,8 +83,9 @@ class Packer:
         self._current = before
         self._first_flags = flags
         self._intake = Intake()
-        self._heard: dict[MediaKind, _Frame] = {}
-        self._first: _Frame | None = None
+        self._first: _Heard | None = None
+        self._video_heard: _Heard | None = None
+        self._audio_heard: _Heard | None = None
         self._metadata: dict[str, Any] = {}
         self._clock = ProgramClock()
         self._sequence = 0
@@ -85,6 +93,8 @@ class Packer:
         self._opening: list[_Frame] = []
         self._opening_bytes = 0
         self._audio: list[bytes] = []
+        """Tags that wait, as their envelopes and payloads."""
+        self._audio_bytes = 0
         self._audio_dts = 0
         self._audio_since: int | None = None
         self._last_dts: int | None = None
@@ -139,20 +149,21 @@ class Packer:
         Only frames count for the timeline: encoders stamp codec headers with anything. Raises
         `UnsupportedCodecError`. What cannot be read is skipped and counted.
         """
-        read = self._intake.read(kind, payload)
-        if self._intake.needs_key:
-            self._intake.needs_key = False
+        intake = self._intake
+        read = intake.read(kind, payload)
+        if intake.needs_key:
+            intake.needs_key = False
             self._need_key = True
         if read is None:
             return []
-        if self._intake.behind_ms:
-            timestamp = timestamp - self._intake.behind_ms & 0xFFFFFFFF
-            self._intake.behind_ms = 0
+        if intake.behind_ms:
+            timestamp = timestamp - intake.behind_ms & 0xFFFFFFFF
+            intake.behind_ms = 0
         dts = self._timeline.repair(kind, timestamp, arrival_us / 1_000)
-        frame = _Frame(kind, dts, read[0], arrival_us, read[1])
-        if not self._started:
-            return self._open(frame)
-        return self._pack(frame)
+        frame, key = read
+        if self._started:
+            return self._pack(kind, dts, frame, arrival_us, key)
+        return self._open(_Frame(kind, dts, frame, arrival_us, key))
 
     def flush_waiting(self, now_us: int) -> list[TagMessage]:
         """Audio that has waited its time, and an opening that has waited its own."""
@@ -177,7 +188,7 @@ class Packer:
         """The end on purpose: what waits, then the END message."""
         messages = self._flush_audio(now_us)
         dts = self._last_dts or 0
-        messages.append(self._message(TagFlags.END, dts, now_us, b""))
+        messages.append(self._message(TagFlags.END, dts, now_us, ()))
         return messages
 
     # The opening: which codec headers are there?
@@ -219,44 +230,52 @@ class Packer:
         self._started = True
         messages: list[TagMessage] = []
         for frame in frames:
-            messages += self._pack(frame)
+            messages += self._pack(*frame)
         return messages
 
     # The run: frame by frame.
 
-    def _pack(self, frame: _Frame) -> list[TagMessage]:
-        self._clock.observe(frame.dts_ms, frame.arrival_us)
-        self._heard[frame.kind] = frame
+    def _pack(
+        self, kind: MediaKind, dts_ms: int, payload: bytes, arrival_us: int, key: bool
+    ) -> list[TagMessage]:
+        self._clock.observe(dts_ms, arrival_us)
+        heard = dts_ms, arrival_us
         if self._first is None:
-            self._first = frame
-        if frame.kind is MediaKind.VIDEO:
-            return self._pack_video(frame)
-        return self._pack_audio(frame)
+            self._first = heard
+        if kind is _VIDEO:
+            self._video_heard = heard
+            return self._pack_video(dts_ms, payload, arrival_us, key)
+        self._audio_heard = heard
+        return self._pack_audio(dts_ms, payload, arrival_us)
 
-    def _pack_video(self, frame: _Frame) -> list[TagMessage]:
-        if self._intake.wanted.video is None or (self._need_key and not frame.key):
+    def _pack_video(self, dts_ms: int, payload: bytes, arrival_us: int, key: bool) -> list[TagMessage]:
+        if self._intake.wanted.video is None or (self._need_key and not key):
             self._skipped += 1
             return []
         self.video_frames += 1
-        tag = flv.mux(flv.TagType.VIDEO, frame.dts_ms, frame.payload)
-        if not frame.key:
-            if sum(map(len, self._audio)) + len(tag) > ACCESS_UNIT_MAX:
-                messages = self._flush_audio(frame.arrival_us)
-                messages.append(self._message(TagFlags.NONE, frame.dts_ms, frame.arrival_us, tag))
+        size = len(payload)
+        before, behind = flv.envelope(_VIDEO, dts_ms, size)
+        if not key:
+            audio = self._audio
+            if not audio:
+                return [self._message(0, dts_ms, arrival_us, (before, payload, behind))]
+            if self._audio_bytes + size > ACCESS_UNIT_MAX - _ENVELOPES:
+                messages = self._flush_audio(arrival_us)
+                messages.append(self._message(0, dts_ms, arrival_us, (before, payload, behind)))
                 return messages
-            dts = self._audio_dts if self._audio else frame.dts_ms
-            body = b"".join((*self._audio, tag))
+            message = self._message(0, self._audio_dts, arrival_us, (*audio, before, payload, behind))
             self._drop_audio()
-            return [self._message(TagFlags.NONE, dts, frame.arrival_us, body)]
-        messages = self._flush_audio(frame.arrival_us)
+            return [message]
+        messages = self._flush_audio(arrival_us)
         self._need_key = False
-        messages.append(self._key_message(frame, tag))
+        tag = b"".join((before, payload, behind))
+        messages.append(self._key_message(_VIDEO, dts_ms, arrival_us, tag))
         return messages
 
-    def _pack_audio(self, frame: _Frame) -> list[TagMessage]:
+    def _pack_audio(self, dts_ms: int, payload: bytes, arrival_us: int) -> list[TagMessage]:
         headers = self._current if self._sequence else None
         with_video = headers is not None and headers.video is not None
-        if with_video and self._is_gone(MediaKind.VIDEO, frame):
+        if with_video and self._is_gone(self._video_heard, dts_ms, arrival_us):
             with_video, headers, self._need_key = False, None, True
         if headers is not None and with_video:
             if self._need_key or self._intake.wanted.audio != headers.audio:
@@ -267,83 +286,86 @@ class Packer:
             self._skipped += 1
             return []
         self.audio_frames += 1
-        tag = flv.mux(flv.TagType.AUDIO, frame.dts_ms, frame.payload)
-        if not with_video and self._audio_key_due(frame, headers):
-            messages = self._flush_audio(frame.arrival_us)
-            self._last_audio_key = frame.dts_ms
-            messages.append(self._key_message(frame, tag))
+        size = len(payload)
+        before, behind = flv.envelope(MediaKind.AUDIO, dts_ms, size)
+        if not with_video and self._audio_key_due(dts_ms, headers):
+            messages = self._flush_audio(arrival_us)
+            self._last_audio_key = dts_ms
+            tag = b"".join((before, payload, behind))
+            messages.append(self._key_message(MediaKind.AUDIO, dts_ms, arrival_us, tag))
             return messages
         messages = []
-        if self._audio and (
-            frame.dts_ms - self._audio_dts >= AUDIO_SPAN_MS
-            or frame.arrival_us - (self._audio_since or 0) >= AUDIO_WAIT_US
+        since = self._audio_since
+        if since is not None and (
+            dts_ms - self._audio_dts >= AUDIO_SPAN_MS or arrival_us - since >= AUDIO_WAIT_US
         ):
-            messages = self._flush_audio(frame.arrival_us)
-        if not self._audio:
-            self._audio_dts = frame.dts_ms
-            self._audio_since = frame.arrival_us
-        self._audio.append(tag)
+            messages = self._flush_audio(arrival_us)
+            since = None
+        if since is None:
+            self._audio_dts = dts_ms
+            self._audio_since = arrival_us
+        self._audio += (before, payload, behind)
+        self._audio_bytes += size + _ENVELOPES
         return messages
 
-    def _audio_key_due(self, frame: _Frame, headers: CodecHeaders | None) -> bool:
+    def _audio_key_due(self, dts_ms: int, headers: CodecHeaders | None) -> bool:
         if headers is None or self._last_audio_key is None or headers.audio != self._intake.wanted.audio:
             return True
-        return frame.dts_ms - self._last_audio_key >= AUDIO_KEY_MS
+        return dts_ms - self._last_audio_key >= AUDIO_KEY_MS
 
-    def _key_message(self, frame: _Frame, tag: bytes) -> TagMessage:
+    def _key_message(self, kind: MediaKind, dts_ms: int, arrival_us: int, tag: bytes) -> TagMessage:
         flags = TagFlags.KEY | self._first_flags
         self._first_flags = TagFlags.NONE
         self.key_frames += 1
-        pdt = self._clock.at_key_frame(frame.dts_ms, frame.arrival_us)
-        script = amf0.encode("onClock") + amf0.encode_ecma_array({"dts": frame.dts_ms, "pdt": pdt})
-        clock = flv.mux(flv.TagType.SCRIPT, frame.dts_ms, script)
+        pdt = self._clock.at_key_frame(dts_ms, arrival_us)
+        script = amf0.encode("onClock") + amf0.encode_ecma_array({"dts": dts_ms, "pdt": pdt})
+        clock = flv.mux(flv.TagType.SCRIPT, dts_ms, script)
         wanted = self._intake.wanted
-        if frame.kind is MediaKind.AUDIO:
+        if kind is MediaKind.AUDIO:
             # Video that was announced and never came, or came to its end, is not part of what a decoder gets.
             wanted = CodecHeaders(None, wanted.audio, layout=wanted.layout)
-        elif wanted.audio is not None and self._is_gone(MediaKind.AUDIO, frame):
+        elif wanted.audio is not None and self._is_gone(self._audio_heard, dts_ms, arrival_us):
             wanted = replace(wanted, audio=None, layout=None)
         if self._sequence and self._current is not None and wanted.same_in_full(self._current):
-            return self._message(flags, frame.dts_ms, frame.arrival_us, clock + tag)
+            return self._message(flags, dts_ms, arrival_us, (clock, tag))
         if self._current is not None and wanted != self._current:
             self._generation += 1
             flags |= TagFlags.DISCONTINUITY
         self._current = wanted
         flags |= TagFlags.HEADER
-        headers = wanted.tags(frame.dts_ms, self._metadata)
+        headers = wanted.tags(dts_ms, self._metadata)
         sequence = self._sequence
-        message = self._message(flags, frame.dts_ms, frame.arrival_us, headers + clock + tag)
-        own = TagHeader(
-            TagFlags.HEADER, self._generation, sequence, self._epoch, message.dts_ms, frame.arrival_us
-        )
+        message = self._message(flags, dts_ms, arrival_us, (headers, clock, tag))
+        own = TagHeader(TagFlags.HEADER, self._generation, sequence, self._epoch, message.dts_ms, arrival_us)
         return TagMessage(flags, sequence, message.dts_ms, message.payload, own.pack() + headers)
 
-    def _is_gone(self, kind: MediaKind, beside: _Frame) -> bool:
-        """Whether the track of this kind gave nothing for long, while the other one went on."""
-        last = self._heard.get(kind, self._first)
-        if last is None:
-            return False
-        silence_us = min((beside.dts_ms - last.dts_ms) * 1_000, beside.arrival_us - last.arrival_us)
-        return silence_us > TRACK_GONE_MS * 1_000
+    def _is_gone(self, last: _Heard | None, dts_ms: int, arrival_us: int) -> bool:
+        """Whether the track heard so last gave nothing for long, while the other one went on to here."""
+        last = last or self._first
+        return (
+            last is not None
+            and dts_ms - last[0] > TRACK_GONE_MS
+            and arrival_us - last[1] > TRACK_GONE_MS * 1_000
+        )
 
     def _flush_audio(self, now_us: int) -> list[TagMessage]:
         if not self._audio:
             return []
-        body = b"".join(self._audio)
-        dts = self._audio_dts
+        message = self._message(0, self._audio_dts, now_us, self._audio)
         self._drop_audio()
-        return [self._message(TagFlags.NONE, dts, now_us, body)]
+        return [message]
 
     def _drop_audio(self) -> None:
         self._audio.clear()
+        self._audio_bytes = 0
         self._audio_since = None
 
-    def _message(self, flags: TagFlags, dts_ms: int, arrival_us: int, body: bytes) -> TagMessage:
+    def _message(self, flags: int, dts_ms: int, arrival_us: int, body: Sequence[bytes]) -> TagMessage:
         # Audio may run ahead of video within an encoder's interleaving; the header never goes back.
         if self._last_dts is not None and dts_ms < self._last_dts:
             dts_ms = self._last_dts
         self._last_dts = dts_ms
         sequence = self._sequence
         self._sequence = sequence + 1 & 0xFFFFFFFF
-        header = TagHeader(flags, self._generation, sequence, self._epoch, dts_ms, arrival_us)
-        return TagMessage(flags, sequence, dts_ms, header.pack() + body)
+        header = pack_header(flags, self._generation, sequence, self._epoch, dts_ms, arrival_us)
+        return TagMessage(flags, sequence, dts_ms, b"".join((header, *body)))

@@ -38,6 +38,7 @@ from workers.ingest.timestamps import TimestampRepair
 
 log = get_logger("publication")
 
+_HEADER: Final = TagFlags.HEADER
 BEAT_S: Final = 1.0
 RENEW_EVERY: Final = 3
 """Beats between renewals of the claim, which lives 10 s."""
@@ -126,10 +127,12 @@ class Publication:
         ]
         around.pacer.add(self)
 
-    def push(self, kind: MediaKind, timestamp: int, payload: bytes) -> None:
-        """Take one message; raises `UnsupportedCodecError`. Awaits nothing: this is the hot path."""
+    def push(self, kind: MediaKind, timestamp: int, payload: bytes, arrival_us: int) -> None:
+        """Take one message that came at `arrival_us`; raises `UnsupportedCodecError`. Awaits nothing: the hot path."""
         self.bytes += len(payload)
-        self._put(self._packer.push(kind, timestamp, payload, now_us()))
+        messages = self._packer.push(kind, timestamp, payload, arrival_us)
+        if messages:
+            self._put(messages)
 
     def on_turn(self, now_us: int) -> None:
         """Give what has waited its time."""
@@ -186,7 +189,7 @@ class Publication:
             return
         self._delivery.put(messages)
         for message in messages:
-            if message.flags & TagFlags.HEADER:
+            if message.flags & _HEADER:
                 self._started = True
                 self._around.tasks.spawn(f"describe:{self.stream}", self._describe())
 

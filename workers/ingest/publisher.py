@@ -56,6 +56,8 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._request: PublishRequested | None = None
         self._limit: BitrateLimit | None = None
+        self._unspent = 0
+        """Bytes that came and that the limit was not told of."""
         self._overdue: asyncio.TimerHandle | None = None
         self._attempt: PublishAttempt | None = None
         self._began = 0.0
@@ -73,12 +75,13 @@ class Publisher:
         self._link.pause("admission")
         self._around.tasks.spawn(f"admit:{self._link.id}", self._admit(request))
 
-    def media(self, event: MediaReceived) -> bool:
+    def media(self, event: MediaReceived, arrival_us: int) -> bool:
         """Take one message, without waiting; False when the publish is over for it."""
         if self.publication is None:
             return True
+        kind, timestamp, payload = event
         try:
-            self.publication.push(event.kind, event.timestamp, event.payload)
+            self.publication.push(kind, timestamp, payload, arrival_us)
         except UnsupportedCodecError as error:
             self._around.metrics.counter("matinee_ingest_refused_total").labels("codec").inc()
             self.stop("NetStream.Publish.Rejected", str(error), "codec", StopReason.CODEC)
@@ -90,15 +93,16 @@ class Publisher:
         if self.publication is not None:
             self.publication.set_metadata(event.values)
 
-    def spend(self, size: int) -> None:
+    def spend(self, size: int, now_s: float) -> None:
         """Bytes came: slow the peer down where he is over his limit."""
-        if self._limit is None:
+        self._unspent += size
+        if self._limit is None or self._unspent < self._limit.worth_counting:
             return
-        now = self._loop.time()
-        delay = self._limit.spend(size, now)
+        spent, self._unspent = self._unspent, 0
+        delay = self._limit.spend(spent, now_s)
         if not delay:
             return
-        if self._limit.broken(now):
+        if self._limit.broken(now_s):
             sentence = "over the bitrate limit of this stream key: lower the encoder's bitrate"
             self.stop("NetStream.Publish.Rejected", sentence, "bitrate", StopReason.LIMIT)
             return

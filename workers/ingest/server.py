@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, cast
 
 from bus_schemas.messages.live import StopReason
+from runtime.clock import now_us
 from runtime.logs import get_logger
 from runtime.settings import IngestSettings
 from workers.ingest.delivery import BUS_FAULTS
@@ -153,8 +154,9 @@ class RtmpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer; everything a message needs happens here, without waiting."""
-        self._bytes += len(data)
-        self._heard = self._loop.time()
+        size = len(data)
+        self._bytes += size
+        self._heard = now = self._loop.time()
         if self._closing is not None:
             return
         connection = self.connection
@@ -168,8 +170,9 @@ class RtmpProtocol(asyncio.Protocol):
         events = connection.events_received()
         if events:
             self._act(events)
-        self.write()
-        self.publisher.spend(len(data))
+        if connection.has_data_to_send:
+            self.write()
+        self.publisher.spend(size, now)
 
     def pause_writing(self) -> None:
         """The peer does not read our answers; one who plays is his audience's business."""
@@ -282,9 +285,10 @@ class RtmpProtocol(asyncio.Protocol):
     # our own side
 
     def _act(self, events: list[Event]) -> None:
+        arrival_us = now_us()
         for event in events:
             if isinstance(event, MediaReceived):
-                if not self.publisher.media(event):
+                if not self.publisher.media(event, arrival_us):
                     return
             elif isinstance(event, MetadataReceived):
                 self.publisher.metadata(event)

@@ -79,11 +79,23 @@ class TimestampRepair:
         """The DTS, ms, of a message stamped `raw` (32 bits) that arrived at `now_ms` of a steady clock."""
         elapsed = max(0.0, now_ms - self._now)
         self._now = now_ms
+        track = self._tracks.get(kind)
+        if track is not None and track.offset == self._offset:
+            # Nearly every message: a step as long as a frame, near the newest.
+            dts = raw + track.offset
+            step = dts - track.last
+            if 0 < step <= _LONGEST_FRAME_MS and dts - self._newest <= BESIDE_STEP_MS:
+                track.raw, track.last, track.step, track.heard = raw, dts, step, now_ms
+                if dts > self._newest:  # noqa: PLR1730 - a call to max() at every message
+                    self._newest = dts
+                return dts
+        return self._repair(kind, track, raw, now_ms, elapsed)
+
+    def _repair(self, kind: MediaKind, track: _Track | None, raw: int, now_ms: float, elapsed: float) -> int:
         if not self._tracks:
             self._offset = self._start - raw
             self._tracks[kind] = _Track(raw, self._start, self._offset, now_ms)
             return self._start
-        track = self._tracks.get(kind)
         if track is None:
             dts = self._place(None, raw, elapsed)
             self._tracks[kind] = _Track(raw, dts, self._offset, now_ms)

@@ -435,7 +435,7 @@ def test_any_bytes_are_taken_or_refused_as_flv(body: bytes, flags: int) -> None:
     """No message can do more harm than FlvError."""
     segmenter = make_segmenter()
     run(segmenter, messages(video_frames(10, 30, 60)))
-    header = TagHeader(TagFlags(flags), 0, 10, EPOCH, 400, ARRIVAL_US)
+    header = TagHeader(flags, 0, 10, EPOCH, 400, ARRIVAL_US)
 
     try:
         segmenter.push(header, header.pack() + body)

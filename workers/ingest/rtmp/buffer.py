@@ -35,6 +35,6 @@ class ReceiveBuffer:
         """After parsing `used` bytes of what `feed` returned: keep the rest until `want` bytes are there."""
         if source is self._kept:
             del self._kept[:used]
-        else:
+        elif used < len(source):
             self._kept += memoryview(source)[used:]
         self._want = want

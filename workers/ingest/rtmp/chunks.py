@@ -7,6 +7,7 @@ change how the very next chunk reads.
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from workers.ingest.rtmp.buffer import ReceiveBuffer
@@ -23,6 +24,11 @@ MAX_CHUNK_STREAMS: Final = 64
 MAX_UNFINISHED: Final = 2 * MAX_MESSAGE_SIZE
 """Bytes held in messages that have begun and not ended, all chunk streams together."""
 _HEADER_SIZES: Final = (11, 7, 3, 0)
+_WHOLE_HEADER: Final = 12
+"""Bytes of a basic header of one byte and a message header of type 0."""
+_FIELDS: Final = struct.Struct("!BHBHB")
+"""Timestamp or delta, length (24 bits each), type: how message headers of type 0 and 1 begin (5.3.1.2)."""
+_MEDIA: Final = frozenset({int(MessageType.AUDIO), int(MessageType.VIDEO)})
 _COMMANDS: Final = frozenset({MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3})
 
 
@@ -93,6 +99,9 @@ class ChunkReader:
         want = 1
         with memoryview(source) as view:
             while at < end:
+                if end - at >= _WHOLE_HEADER and (size := self._take_whole(source, view, at, end, messages)):
+                    at += size
+                    continue
                 try:
                     used = self._take_chunk(source, view, at, end, messages)
                 except RemoteProtocolError as fault:
@@ -106,6 +115,39 @@ class ChunkReader:
                     break
         self._buffer.keep(source, at, want)
         return messages
+
+    def _take_whole(
+        self, source: bytes | bytearray, view: memoryview, start: int, end: int, messages: list[Message]
+    ) -> int:
+        """Take what most of a publish is made of: a media message that is one chunk, and here. Its size, else 0.
+
+        What it takes reads the same by `_take_chunk`, at three times the price.
+        """
+        first = source[start]
+        state = self._streams.get(first & 0x3F)
+        if first >= 0x80 or state is None or state.partial is not None:
+            return 0
+        high, field, long, length, kind = _FIELDS.unpack_from(source, start + 1)
+        field |= high << 16
+        length |= long << 16
+        begin: int = start + (8 if first & 0x40 else _WHOLE_HEADER)
+        stop: int = begin + length
+        if (
+            stop > end
+            or kind not in _MEDIA
+            or field == EXTENDED
+            or length > self._chunk_size
+            or length > self.max_message
+        ):
+            return 0
+        if first & 0x40:
+            state.timestamp = state.timestamp + field & 0xFFFFFFFF
+        else:
+            state.timestamp = field
+            state.stream_id = int.from_bytes(view[begin - 4 : begin], "little")
+        state.delta, state.length, state.type, state.extended = field, length, kind, None
+        messages.append(Message(kind, state.stream_id, state.timestamp, bytes(view[begin:stop])))
+        return stop - start
 
     # One pass over one header, at every chunk: a call for each field would cost more than reading it.
     def _take_chunk(  # noqa: C901

@@ -51,6 +51,9 @@ _PUBLISHED: Final = frozenset(
         MessageType.AGGREGATE,
     }
 )
+_MEDIA: Final[dict[int, MediaKind]] = {int(kind): kind for kind in MediaKind}
+_PUBLISHING: Final = State.PUBLISHING
+"""Looked up once: at every message a member of an enum is a call (Python 3.11)."""
 _BUSY: Final = frozenset({State.ASKING, State.PUBLISHING, State.ASKING_TO_PLAY, State.PLAYING})
 
 
@@ -98,8 +101,7 @@ class Connection:
             if data:
                 received = self._chunks.feed(data)
                 while received:
-                    for message in received:
-                        self._on_message(message)
+                    self._on_messages(received)
                     received = self._chunks.feed(b"") if self._chunks.stopped else []
                 if self._chunks.fault is not None:
                     raise self._chunks.fault
@@ -118,6 +120,11 @@ class Connection:
         events, self._events = self._events, []
         return events
 
+    @property
+    def has_data_to_send(self) -> bool:
+        """Whether `data_to_send` gives anything."""
+        return bool(self._writes)
+
     def data_to_send(self) -> list[bytes]:
         """What to write since the last call, in order."""
         writes, self._writes = self._writes, []
@@ -134,8 +141,7 @@ class Connection:
             self._send_control(UserControl.STREAM_BEGIN, stream)
             self._send_status(stream, "status", "NetStream.Publish.Start", "publishing")
             early, self._early = self._early, []
-            for message in early:
-                self._on_message(message)
+            self._on_messages(early)
             return
         self._set_chunk_size(PLAY_CHUNK_SIZE)
         self._send_control(UserControl.STREAM_BEGIN, stream)
@@ -204,16 +210,21 @@ class Connection:
         self._move(Act.SHOOK_HANDS)
         return rest
 
+    def _on_messages(self, received: list[Message]) -> None:
+        for message in received:
+            kind, _, timestamp, payload = message
+            media = _MEDIA.get(kind)
+            if media is not None and payload and self._state is _PUBLISHING:
+                self._events.append(MediaReceived(media, timestamp, payload))
+            else:
+                self._on_message(message)
+
     def _on_message(self, message: Message) -> None:
         kind = message.type
         if self._state is State.ASKING and kind in _PUBLISHED:
             self._keep_early(message)
-        elif kind in (MessageType.AUDIO, MessageType.VIDEO):
-            if self._state is State.PUBLISHING and message.payload:
-                media = MediaKind.VIDEO if kind == MessageType.VIDEO else MediaKind.AUDIO
-                self._events.append(MediaReceived(media, message.timestamp, message.payload))
-            else:
-                self._ignore_media()
+        elif kind in _MEDIA:
+            self._ignore_media()
         elif kind in (MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3):
             self._on_command(message.stream_id, messages.decode_command(message))
         elif kind in (MessageType.DATA_AMF0, MessageType.DATA_AMF3):
@@ -222,7 +233,7 @@ class Connection:
             for part in messages.split_aggregate(message):
                 if part.type == MessageType.AGGREGATE:
                     raise RemoteProtocolError("an aggregate message within an aggregate message")
-                self._on_message(part)
+                self._on_messages([part])
         elif kind == MessageType.WINDOW_ACK_SIZE:
             # Half of it, so that an acknowledgement is on its way before the peer must stop.
             self._ack_every = max(1, messages.u32(message.payload, "Window Acknowledgement Size") // 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from workers.ingest.rtmp.capabilities import CapsEx
 
@@ -41,8 +41,7 @@ class PublishRequested:
     """What stood behind `?` of name or application, the key taken out."""
 
 
-@dataclass(frozen=True, slots=True)
-class MediaReceived:
+class MediaReceived(NamedTuple):
     """One audio or video message of the accepted publish."""
 
     kind: MediaKind
