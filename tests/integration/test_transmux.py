@@ -47,6 +47,7 @@ from tests.unit.transmux.sources import (
     video_frames,
 )
 from tests.workers import Worker as Process
+from workers.ingest.missing_jobs import MissingJobs
 from workers.transmux.worker import make_app
 
 pytestmark = pytest.mark.connected
@@ -138,6 +139,12 @@ class Stage:
         """Whether the stream's job still stands in the queue."""
         info = await self.bus.js.stream_info(JOBS.name, subjects_filter=JOBS_TRANSMUX.at(stream=self.stream))
         return bool(info.state.subjects)
+
+    async def stopped(self) -> tuple[StopReason, int] | None:
+        """What the stream's last event says of its end, and of which epoch."""
+        last = await direct.last(self.bus, LIVE_EVENTS.name, LIVE_EVENT.at(stream=self.stream))
+        event = LiveEvent.model_validate_json(last.data).root if last is not None else None
+        return (event.reason, event.epoch) if isinstance(event, StreamStopped) else None
 
 
 def both_tracks(seconds: float) -> list[Message]:
@@ -283,11 +290,55 @@ async def test_a_lost_publisher_ends_the_stream_after_the_grace_period(stage: St
     await until(lambda: stage.ended)
     await until_async(lambda: _no(stage.job_left()))
 
-    last = await direct.last(stage.bus, LIVE_EVENTS.name, LIVE_EVENT.at(stream=stage.stream))
-    assert last is not None
-    event = LiveEvent.model_validate_json(last.data).root
-    assert isinstance(event, StreamStopped)
-    assert (event.reason, event.epoch) == (StopReason.LOST, EPOCH)
+    assert await stage.stopped() == (StopReason.LOST, EPOCH)
+    await worker.drain()
+
+
+@pytest.mark.parametrize("tags", [True, False], ids=["tags", "headers alone"])
+async def test_a_stream_whose_worker_died_before_its_job_ends_as_a_lost_one_does(
+    stage: Stage, *, tags: bool
+) -> None:
+    """No job, and tags or none any more: another ingest worker submits it; END, the event, no headers are left."""
+    worker = await Worker.start(stage.url, grace_s=1)
+    stream = both_tracks(3)
+    if tags:
+        await stage.send(stream)
+    else:
+        await stage.bus.js.publish(LIVE_HEADER.at(stream=stage.stream), stream[0][1])
+    jobs = MissingJobs(stage.bus)
+
+    await jobs.look()
+    early = worker.jobs
+    await jobs.look()
+    await until(lambda: stage.ended)
+    await until_async(lambda: _no(stage.job_left()))
+
+    assert early == 0, "its own worker may be about to submit it"
+    assert (len(stage.parts) > 10) == tags, "what came is packaged"
+    assert await direct.last(stage.bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stage.stream)) is None
+    assert await stage.stopped() == (StopReason.LOST, EPOCH)
+    await worker.drain()
+
+
+async def test_an_ended_stream_that_was_not_tidied_away_is_by_the_next_worker(stage: Stage) -> None:
+    """END is on the bus and its writer died: headers go, and who waits is told what he was not."""
+    worker = await Worker.start(stage.url)
+    stream = both_tracks(3)
+    await stage.submit()
+    await stage.send([*stream, end_message(stream[-1])])
+    await until(lambda: stage.ended)
+    await until_async(lambda: _no(stage.job_left()))
+    untold = await stage.stopped()
+
+    await stage.bus.js.publish(LIVE_HEADER.at(stream=stage.stream), stream[0][1])
+    job = TransmuxJob(stream=stage.stream, epoch=EPOCH)
+    await emit(stage.bus, JOBS_TRANSMUX, job, stream=stage.stream)
+    await until_async(lambda: _no(stage.job_left()))
+
+    assert untold is None
+    assert await direct.last(stage.bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stage.stream)) is None
+    assert await stage.stopped() == (StopReason.LOST, EPOCH)
+    assert sum(bool(header.flags & PartFlags.END) for header in stage.headers) == 1
     await worker.drain()
 
 

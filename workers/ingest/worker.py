@@ -15,6 +15,7 @@ from runtime.logs import get_logger
 from runtime.series import StreamSeries
 from workers.ingest.acknowledgements import Acknowledgements
 from workers.ingest.broadcast import Broadcasts
+from workers.ingest.missing_jobs import MissingJobs
 from workers.ingest.orders import Orders
 from workers.ingest.pacer import Pacer
 from workers.ingest.player import PlayerSurroundings
@@ -62,6 +63,7 @@ async def make_app(context: Context) -> AsyncIterator[None]:
     series = StreamSeries(context.metrics, context.settings.metrics.streams, SERIES)
     viewers = StreamSeries(context.metrics, context.settings.metrics.streams, VIEWER_SERIES)
     context.tasks.spawn("stream-series", _show_series(connections, series, viewers))
+    context.tasks.spawn("missing-jobs", MissingJobs(bus).run())
     await Orders(bus, registry, connections).listen()
     servers = await _listen(context, connections)
     try:

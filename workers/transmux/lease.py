@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from nats.aio.msg import Msg
 from nats.js.errors import APIError
+from pydantic import ValidationError
 
 from bus_schemas.messages.live import LiveEvent, StopReason, StreamStopped, TransmuxJob
 from bus_schemas.parts import InitHeader, PartFlags, PartFormatError, PartHeader
-from bus_schemas.streams import LIVE_HEADERS
+from bus_schemas.streams import LIVE_EVENTS, LIVE_HEADERS
 from bus_schemas.subjects import LIVE_EVENT, LIVE_HEADER, LIVE_TAGS_DELTA
 from bus_schemas.tags import TagFlags, TagFormatError, TagHeader
 from media.codec import CodecError
@@ -145,13 +146,13 @@ class Lease:
             if self._stop:
                 return self._stop
             try:
-                begun = await self._begin()
+                nothing_to_do = await self._begin()
             except BUS_FAULTS as exc:
                 log.warning("cannot begin", stream=self.job.stream, error=repr(exc))
                 await asyncio.sleep(RETRY_S)
                 continue
-            if not begun:
-                return Outcome.SUPERSEDED
+            if nothing_to_do is not None:
+                return nothing_to_do
             work = [
                 self._around.tasks.spawn(f"lease-watch:{self.job.stream}", self._watch()),
                 self._around.tasks.spawn(f"lease-write:{self.job.stream}", self._write()),
@@ -168,8 +169,8 @@ class Lease:
                     task.cancel()
         return outcome
 
-    async def _begin(self) -> bool:
-        """Go on where the parts on the bus end; False where there is nothing to do. Raises `BUS_FAULTS`."""
+    async def _begin(self) -> Outcome | None:
+        """Go on where the parts on the bus end; gives an outcome where there is nothing to do. Raises `BUS_FAULTS`."""
         self._room.set()
         await self._tail.stop()
         self._waiting.clear()
@@ -185,9 +186,12 @@ class Lease:
             await self._learn_headers()
         else:
             if max(last.epoch, last.checkpoint.job_epoch) > job.epoch:
-                return False
+                return Outcome.SUPERSEDED
             if last.flags & PartFlags.END and last.epoch == job.epoch:
-                return False
+                # Whoever wrote END died before the stream was tidied away.
+                self._init = last.init
+                self._lost = not await self._was_told()
+                return Outcome.ENDED
             self._segmenter = self._resume(last, init)
             if last.epoch == job.epoch:
                 self._around.metrics.counter("matinee_transmux_takeovers_total").inc()
@@ -199,7 +203,7 @@ class Lease:
             msn=last.msn if last else 0,
         )
         await self._tail.start(_place_before(last) if last is not None else None)
-        return True
+        return None
 
     async def _read_checkpoint(self) -> tuple[PartHeader | None, InitHeader | None]:
         give_up = self._loop.time() + HOLDER_WAIT_S
@@ -329,6 +333,16 @@ class Lease:
         log.info("publisher lost", stream=self.job.stream, epoch=self.job.epoch)
         await self._bus.js.publish(LIVE_TAGS_DELTA.at(stream=self.job.stream), end.pack())
         self._heard_at = self._loop.time()
+
+    async def _was_told(self) -> bool:
+        """Whether who waits was told of the end. Raises `BUS_FAULTS`."""
+        stored = await direct.last(self._bus, LIVE_EVENTS.name, LIVE_EVENT.at(stream=self.job.stream))
+        try:
+            event = LiveEvent.model_validate_json(stored.data).root if stored is not None else None
+        except ValidationError as exc:
+            log.warning("a live event cannot be read", stream=self.job.stream, error=str(exc))
+            return False
+        return isinstance(event, StreamStopped) and event.epoch >= self.job.epoch
 
     async def _tidy(self) -> None:
         """Take the ended stream's headers off the bus, and tell who waits if nobody else did."""
