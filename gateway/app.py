@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import asyncpg
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -62,6 +65,8 @@ REDIS_TIMEOUT_S: Final = 1.0
 REDIS_CONNECTIONS: Final = 128
 PROBE_S: Final = 1.0
 CLEAN_UP_S: Final = 3_600.0
+STUCK_STALLS: Final = 2
+"""A client who takes nothing of any answer is closed after so many times what a viewer is allowed."""
 BACKLOG: Final = 4_096
 """Connections the kernel holds while the loop is busy: a room that opens at once."""
 
@@ -99,6 +104,7 @@ async def app(ctx: Context) -> AsyncIterator[None]:
         runner = web.AppRunner(
             make_app(services),
             access_log=None,
+            logger=_server_log(),
             shutdown_timeout=ctx.settings.drain_s / 2,
             keepalive_timeout=ctx.settings.gateway.header_s,
         )
@@ -170,8 +176,23 @@ async def _listen(ctx: Context, runner: web.AppRunner) -> None:
             backlog=BACKLOG,
             reuse_port=shared,
         )
+        if sys.platform == "linux":
+            # Connections inherit it: the kernel closes one whose client takes nothing, whatever it asked for.
+            stuck_ms = int(STUCK_STALLS * ctx.settings.live.stall_s * 1_000)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
         await web.SockSite(runner, listening, backlog=BACKLOG).start()
         ctx.addresses[name] = _address_of(listening)
+
+
+def _server_log() -> logging.Logger:
+    """Where aiohttp says what went wrong, but not of bytes that are no HTTP: a traceback for each would fill a disk."""
+    server_log = logging.getLogger("gateway.server")
+    server_log.filters[:] = [_is_about_us]
+    return server_log
+
+
+def _is_about_us(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _address_of(listening: socket.socket) -> str:

@@ -227,7 +227,7 @@ class LiveSettings(Section):
     ring_bytes: int = Field(default=48 << 20, ge=1 << 20)
     """Bytes of them."""
     stall_s: float = Field(default=15, gt=0)
-    """A viewer who takes nothing for so long is closed."""
+    """A viewer who takes nothing for so long is closed; any other client after twice that."""
     linger_s: float = Field(default=10, ge=0)
     """A stream is pulled for so long after its last viewer left."""
     referrers: tuple[Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$")], ...] = ()

@@ -29,6 +29,8 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 STARTED: Final = web.RequestKey("started", bool)
 """Whether the head of the answer is out."""
 _REQUEST_ID_FORM: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_READABLE: Final = "Content-Length, Content-Range, Date, Retry-After, X-Request-Id"
+"""What a player's code on any page may read of an answer."""
 
 AWAY: Final = (
     asyncpg.PostgresConnectionError,
@@ -168,7 +170,7 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     headers["X-Content-Type-Options"] = "nosniff"
     if request.path.startswith("/live/"):
         headers.setdefault("Access-Control-Allow-Origin", "*")
-        headers.setdefault("Access-Control-Expose-Headers", "Content-Length, Date, Retry-After, X-Request-Id")
+        headers.setdefault("Access-Control-Expose-Headers", _READABLE)
         return
     headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Referrer-Policy", "no-referrer")

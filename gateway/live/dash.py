@@ -162,7 +162,7 @@ async def serve_manifest(request: web.Request) -> web.Response:
     return give_playlist(request, Playlist.of(text), MANIFEST_TYPE)
 
 
-async def serve_dash_init(request: web.Request) -> web.Response:
+async def serve_dash_init(request: web.Request) -> web.StreamResponse:
     """`dash-{number}-{name}-{kind}.mp4`."""
     rendition = await rendition_of(request)
     init = _init(request, rendition)
@@ -171,7 +171,7 @@ async def serve_dash_init(request: web.Request) -> web.Response:
     track = next((one for one in read_init(body) if one.is_video is (kind == "video")), None)
     if track is None:
         raise _gone()
-    return give_media(request, init_of(body, track.id), f"{kind}/mp4")
+    return await give_media(request, [init_of(body, track.id)], f"{kind}/mp4")
 
 
 async def serve_dash_segment(request: web.Request) -> web.StreamResponse:
@@ -183,14 +183,21 @@ async def serve_dash_segment(request: web.Request) -> web.StreamResponse:
     one = await _dash(request, rendition).find(init.init, names["kind"], int(names["time"]))
     content_type = f"{names['kind']}/mp4"
     if one.source.complete:
-        return give_media(request, b"".join(one.fragments()), content_type)
-    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: FOR_EVER})
+        return await give_media(request, one.fragments(), content_type)
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: content_type,
+            hdrs.CACHE_CONTROL: FOR_EVER,
+            # A proxy that gathers it would hand it on when it is complete.
+            "X-Accel-Buffering": "no",
+        }
+    )
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
     try:
         await _send_open(response, rendition, one)
-    except (Refused, TimeoutError, BoxError):
+    except (Refused, TimeoutError, BoxError, ConnectionError):
         # The head has gone out: a body that breaks off is the only way left to say so.
         if request.transport is not None:
             request.transport.abort()

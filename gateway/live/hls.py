@@ -54,25 +54,25 @@ async def serve_media(request: web.Request) -> web.Response:
     return response
 
 
-async def serve_part(request: web.Request) -> web.Response:
+async def serve_part(request: web.Request) -> web.StreamResponse:
     """`{msn}-{name}.{part}.m4s`; one that was hinted at is waited for."""
     names = request.match_info
     body = await (await rendition_of(request)).part(int(names["msn"]), names["name"], int(names["part"]))
-    return give_media(request, body)
+    return await give_media(request, [body])
 
 
-async def serve_segment(request: web.Request) -> web.Response:
+async def serve_segment(request: web.Request) -> web.StreamResponse:
     """`{msn}-{name}.m4s`."""
     names = request.match_info
-    body = await (await rendition_of(request)).segment(int(names["msn"]), names["name"])
-    return give_media(request, body)
+    bodies = await (await rendition_of(request)).segment(int(names["msn"]), names["name"])
+    return await give_media(request, bodies)
 
 
-async def serve_init(request: web.Request) -> web.Response:
+async def serve_init(request: web.Request) -> web.StreamResponse:
     """`init-{number}-{name}.mp4`."""
     names = request.match_info
     body = (await rendition_of(request)).init(int(names["number"]), names["name"])
-    return give_media(request, body)
+    return await give_media(request, [body])
 
 
 async def rendition_of(request: web.Request) -> Rendition:

@@ -159,9 +159,9 @@ class Rendition:
             raise _gone()
         return (await self._bodies(segment, part, part + 1))[0]
 
-    async def segment(self, msn: int, name: str) -> bytes:
-        """A complete segment's bytes; raises `Refused` not_found, unavailable."""
-        return b"".join(await self.bodies(await self.complete_segment(msn, name)))
+    async def segment(self, msn: int, name: str) -> list[bytes]:
+        """A complete segment's bytes, part by part; raises `Refused` not_found, unavailable."""
+        return await self.bodies(await self.complete_segment(msn, name))
 
     async def complete_segment(self, msn: int, name: str) -> Segment:
         """The segment once it is complete; raises like `segment`."""

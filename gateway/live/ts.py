@@ -114,12 +114,12 @@ async def serve_ts_playlist(request: web.Request) -> web.Response:
     return give_playlist(request, Playlist.of(text))
 
 
-async def serve_ts_segment(request: web.Request) -> web.Response:
+async def serve_ts_segment(request: web.Request) -> web.StreamResponse:
     """`{msn}-{name}.ts`."""
     names = request.match_info
     rendition = await rendition_of(request)
     body = await _transport_stream(request, rendition).segment(int(names["msn"]), names["name"])
-    return give_media(request, body, "video/mp2t")
+    return await give_media(request, [body], "video/mp2t")
 
 
 def _transport_stream(request: web.Request, rendition: Rendition) -> TransportStream:

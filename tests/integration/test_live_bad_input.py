@@ -166,3 +166,25 @@ async def test_a_session_from_outside_is_no_key_of_anything(site: Site) -> None:
         status, head, _ = await ask(site, media(stream).encode(), b"Cookie: matinee_viewer=" + given.encode())
         assert status == 200
         assert b"set-cookie: matinee_viewer=" in head.lower()
+
+
+async def test_what_is_no_http_is_answered_and_not_written_down(
+    site: Site, gateways: list[GatewayProcess]
+) -> None:
+    """A line too long, a method that is none, noise: 400; no traceback for each of them fills a disk."""
+    written = len(gateways[0].log.read_text())
+    host = urlsplit(site.gateways[0].http)
+    for noise in (
+        b"GET /live/" + b"a" * 10_000 + b".flv HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /live/x.flv HTTP/1.1\r\nHost: x\r\nX-Much: " + b"a" * 10_000 + b"\r\n\r\n",
+        b"GET /live/x.flv HTTP/1.1\r\nHost: x\r\n\r\n\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection(host.hostname, host.port)
+        writer.write(noise)
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+        writer.close()
+        assert b" 400 Bad Request\r\n" in answer
+
+    assert "Traceback" not in gateways[0].log.read_text()[written:]
