@@ -26,6 +26,7 @@ from bus_schemas.subjects import (
     LIVE_TAGS_KEY,
 )
 from bus_schemas.tags import TagFlags
+from gateway.live.segments import SegmentIndex
 from runtime import direct
 from runtime.bus import Bus, connect
 from runtime.emit import emit
@@ -377,6 +378,51 @@ async def test_the_stream_survives_a_killed_nats(nats_server: RunningServer, sta
 
     assert_as_one_worker_made_it(stage, [*stream, end])
     await worker.drain()
+
+
+async def test_numbers_go_on_where_parts_and_worker_are_lost_together(
+    nats_server: RunningServer, stage: Stage
+) -> None:
+    """Nobody has the numbers any more: the successor's are greater than all that viewers saw, and his own go on."""
+    first = await Worker.start(stage.url)
+    stream = both_tracks(12)
+    key = next(i for i, (header, _) in enumerate(stream[200:], 200) if header.flags & TagFlags.KEY)
+    await stage.submit()
+    await stage.send(stream[:key])
+    await until(lambda: len(stage.parts) > 15)
+    await first.close()
+    seen = list(stage.headers)
+    index = SegmentIndex()
+    for number, header in enumerate(seen):
+        index.add(header, 1, number, b"x")
+
+    back = asyncio.Event()
+    stage.bus.on_reconnect.append(_setting(back))
+    nats_server.kill()
+    nats_server.start()
+    async with asyncio.timeout(WITHIN):
+        await back.wait()
+    second = await Worker.start(stage.url)
+    await stage.send(stream[key : key + 75])
+    await until(lambda: len(stage.parts) > len(seen) + 5)
+    third = await Worker.start(stage.url)
+    await second.drain()
+    await until(lambda: third.jobs == 1)
+    await stage.send([*stream[key + 75 :], end_message(stream[-1])])
+    await until(lambda: stage.ended)
+
+    new = stage.headers[len(seen) :]
+    assert {header.epoch for header in stage.headers} == {EPOCH}
+    assert min(header.msn for header in new) > max(header.msn for header in seen)
+    assert min(header.discontinuity for header in new) > max(header.discontinuity for header in seen)
+    breaks = {header.msn for header in new if header.flags & PartFlags.DISCONTINUITY}
+    assert breaks == {new[0].msn}
+    places = [(header.msn, header.part) for header in new]
+    follows = [{(msn, part + 1), (msn + 1, 0)} for msn, part in places]
+    assert all(place in after for place, after in zip(places[1:], follows, strict=False))
+    assert all(index.add(header, 1, number, b"x") for number, header in enumerate(new))
+    assert index.segments[0].msn == new[0].msn, "a gateway shows what is there now"
+    await third.drain()
 
 
 async def test_killed_and_stopped_workers_leave_no_gap_and_no_repeat(stage: Stage, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tag_tail import BUS_FAULTS, Place, TagTail
 from runtime.tasks import Tasks
+from workers.transmux.numbering import number_beyond
 from workers.transmux.output import InitReady, Output, PartReady
 from workers.transmux.parts_store import PartsStore, RaceLostError
 from workers.transmux.segmenter import Segmenter
@@ -181,6 +182,9 @@ class Lease:
         self._heard_at = self._loop.time()
         job = self.job
         last, init = await self._read_checkpoint()
+        # Parts vanish with their server; an init segment without any says that there were some.
+        lost = last is None and init is not None
+        self._store.number_from(number_beyond(now_ms()) if lost else 0)
         if last is None:
             self._segmenter = self._new_segmenter(None, init)
             await self._learn_headers()

@@ -15,6 +15,20 @@ PART_STEP_US: Final = 10_000
 """A part target of a stream's own is rounded up to this: frames jitter."""
 ROUNDING_MS: Final = 50
 """29.97 fps makes GOPs of 2.002 s: how far one may pass a whole second without raising TARGETDURATION."""
+LOST_SINCE_MS: Final = 1_767_225_600_000
+"""2026-01-01: no stream of ours is older."""
+LOST_RATE: Final = 2
+"""Numbers a second. A segment lasts 2 s, shorter ones are exceptions; and 32 bits, of which some players sign one,
+last until 2060."""
+
+
+def number_beyond(now_ms: int) -> int:
+    """A media sequence number, and a discontinuity sequence number, beyond those of segments nobody remembers.
+
+    Time is all that is left to count by: whoever began at 0, or here at an earlier time (epoch, ms), and cut less
+    than `LOST_RATE` segments a second since, is behind it. There are no more discontinuities than segments.
+    """
+    return max(1, (now_ms - LOST_SINCE_MS) * LOST_RATE // 1000)
 
 
 class Numbering:

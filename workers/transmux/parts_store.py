@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from nats.js import api as js_api
@@ -11,6 +12,7 @@ from nats.js.errors import APIError
 from bus_schemas.parts import (
     SOURCE_RENDITION,
     InitHeader,
+    PartFlags,
     PartFormatError,
     PartHeader,
 )
@@ -48,7 +50,12 @@ class PartsStore:
         self._writer = writer
         self._subject = HLS_PART.at(stream=stream, rendition=rendition)
         self._sequence = 0
+        self._number_from = 0
         self._init: InitReady | None = None
+
+    def number_from(self, number: int) -> None:
+        """Media and discontinuity sequence 0 of what is put from here on are this on the bus, behind a break."""
+        self._number_from = number
 
     async def read_last(self) -> PartHeader | None:
         """The newest part's header; from here on only a part behind it can be written. Raises `BUS_FAULTS`."""
@@ -106,6 +113,8 @@ class PartsStore:
 
     async def put(self, part: PartReady) -> None:
         """Write the next part, trying for as long as it takes; raises `RaceLostError`."""
+        if self._number_from:
+            part = self._renumbered(part)
         message = part.message()
         while True:
             headers = {js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(self._sequence)}
@@ -124,6 +133,14 @@ class PartsStore:
             else:
                 self._sequence = ack.seq
                 return
+
+    def _renumbered(self, part: PartReady) -> PartReady:
+        header, first = part.header, self._number_from
+        flags = header.flags if header.msn else header.flags | PartFlags.DISCONTINUITY
+        header = replace(
+            header, flags=flags, msn=first + header.msn, discontinuity=first + header.discontinuity
+        )
+        return replace(part, header=header)
 
     async def expire_inits(self, up_to: int) -> None:
         """Let the init segments of an ended stream go when its last part does, not those of whoever follows.

@@ -3,7 +3,7 @@
 import pytest
 
 from bus_schemas.parts import PartFlags
-from workers.transmux.numbering import Numbering
+from workers.transmux.numbering import LOST_SINCE_MS, Numbering, number_beyond
 
 
 def place() -> Numbering:
@@ -44,3 +44,14 @@ def test_the_first_segment_fixes_the_target_duration(first_ms: int, target: int)
     numbering.fix_target_duration(7_000)
 
     assert numbering.target_duration == target
+
+
+def test_where_all_is_lost_numbers_go_on_by_the_clock() -> None:
+    """Beyond what began at 0 long ago, and beyond what began here an hour before and was cut in seconds ever since."""
+    year_ms, hour_ms = 365 * 86_400_000, 3_600_000
+    now = LOST_SINCE_MS + year_ms
+
+    assert number_beyond(now) > year_ms // 1000
+    assert number_beyond(now + hour_ms) > number_beyond(now) + hour_ms // 1000
+    assert number_beyond(LOST_SINCE_MS + 34 * year_ms) < 1 << 31
+    assert number_beyond(0) == 1, "a clock that was never set"
