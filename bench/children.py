@@ -49,12 +49,14 @@ class Children:
             if process.stdin is not None:
                 process.stdin.close()
         for process in self._processes:
-            await asyncio.wait_for(process.wait(), _END_S)
+            async with asyncio.timeout(_END_S):
+                await process.wait()
         self._processes.clear()
 
     async def _line(self, process: asyncio.subprocess.Process) -> bytes:
         assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), _DEADLINE_S)
+        async with asyncio.timeout(_DEADLINE_S):
+            line = await process.stdout.readline()
         if not line:
             raise RuntimeError(f"a process of {self.module} ended")
         return line

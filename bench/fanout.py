@@ -54,7 +54,8 @@ async def measure(
     until = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publisher.publish(loop, 600, started=started))
-        await asyncio.wait_for(started.wait(), 15)
+        async with asyncio.timeout(15):
+            await started.wait()
         await asyncio.sleep(1)
         await crowd.start()
         watching = group.create_task(watcher.run(session, until))

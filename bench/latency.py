@@ -31,7 +31,8 @@ async def run(
     publisher = RtmpClient(rtmp)
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publisher.publish(loop, 600, started=started))
-        await asyncio.wait_for(started.wait(), 15)
+        async with asyncio.timeout(15):
+            await started.wait()
         await asyncio.sleep(_GOP_S)
         watching = [group.create_task(viewer.run(stack.session, until)) for viewer in watchers]
         watching.append(group.create_task(puller.run(stack.session, until)))

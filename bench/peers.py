@@ -100,7 +100,8 @@ async def _process(name: str, command: list[str], folder: str, rtmp: int, http: 
         finally:
             if process.returncode is None:
                 process.terminate()
-            await asyncio.wait_for(process.wait(), 10)
+            async with asyncio.timeout(10):
+                await process.wait()
 
 
 @asynccontextmanager

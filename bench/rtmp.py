@@ -70,7 +70,8 @@ class RtmpClient:
             parts.hostname, parts.port or 1935, limit=1 << 20
         )
         self._writer.write(b"\x03" + struct.pack("!II", 0, 0) + b"m" * 1528)
-        answer = await asyncio.wait_for(self._reader.readexactly(1 + 1536 + 1536), _DEADLINE_S)
+        async with asyncio.timeout(_DEADLINE_S):
+            answer = await self._reader.readexactly(1 + 1536 + 1536)
         self._writer.write(answer[1:1537])
         self._writer.write(_message(2, 1, 0, 0, struct.pack("!I", _CHUNK_OUT)))
         tc_url = f"rtmp://{parts.hostname}:{parts.port}/{app}"

@@ -67,7 +67,8 @@ class LightSocket(asyncio.Protocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await loop.sock_connect(raw, (self._url.hostname or "127.0.0.1", self._url.port or 80))
         await loop.create_connection(lambda: self, sock=raw)
-        await asyncio.wait_for(self.opened, 20)
+        async with asyncio.timeout(20):
+            await self.opened
 
     def read(self, *, on: bool) -> None:
         """Go on reading, or stop."""

@@ -154,7 +154,8 @@ async def running_stack(ready_file: Path | None, *scale: str) -> AsyncIterator[S
                 if process.returncode is None:
                     process.send_signal(signal.SIGTERM)
                     try:
-                        await asyncio.wait_for(process.wait(), 40)
+                        async with asyncio.timeout(40):
+                            await process.wait()
                     except TimeoutError:
                         # On a machine that busy: what was measured is not lost for it.
                         print("the stack did not stop within 40 s: killed", file=sys.stderr)

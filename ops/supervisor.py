@@ -207,7 +207,8 @@ class Supervisor:
             due = [at for child in children if (at := child.due_at()) is not None]
             patience = min([_LOOK_EVERY, *(max(0.0, at - loop.time()) for at in due)])
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await self._wake.wait()
             self._wake.clear()
             ended = [child for child in children if child.poll(loop.time())]
             if self._stop.is_set():

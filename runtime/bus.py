@@ -178,7 +178,8 @@ async def connect(url: str, metrics: Metrics, *, name: str) -> Bus:
                 reconnected_cb=on_reconnect,
             )
             # The client itself would go on for ever: it is told never to give a lost connection up.
-            nc = await asyncio.wait_for(connecting, max(0.1, deadline - loop.time()))
+            async with asyncio.timeout(max(0.1, deadline - loop.time())):
+                nc = await connecting
             break
         except (OSError, NatsError, TimeoutError) as exc:
             if loop.time() > deadline:

@@ -35,6 +35,8 @@ log = get_logger("lifecycle")
 T = TypeVar("T")
 
 HEARTBEAT_S: Final = 5.0
+CLOSE_S: Final = 3.0
+"""How long the end of the bus connection may take."""
 EXIT_SETTINGS: Final = 2
 EXIT_FAILED: Final = 1
 
@@ -178,10 +180,17 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None
 
 
 async def _close(bus: Bus) -> None:
-    try:
-        await asyncio.wait_for(bus.nc.drain() if bus.connected else bus.nc.close(), 3)
-    except (NatsError, TimeoutError) as exc:
-        log.warning("bus connection closed hard", error=repr(exc))
+    # Waited for from outside: the client's drain takes a cancellation for its end, and goes on to flush.
+    work = bus.nc.drain() if bus.connected else bus.nc.close()
+    closing = asyncio.get_running_loop().create_task(work, name="bus-close")
+    done, late = await asyncio.wait({closing}, timeout=CLOSE_S)
+    for task in late:
+        task.cancel()
+    error = closing.exception() if done and not closing.cancelled() else None
+    if late or isinstance(error, (NatsError, TimeoutError)):
+        log.warning("bus connection closed hard", error=repr(error))
+    elif error is not None:
+        raise error
 
 
 async def _heartbeat(context: Context, started_at: int) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -20,7 +22,7 @@ from bus_schemas.streams import (
     ConsumerSpec,
 )
 from bus_schemas.subjects import DANMAKU_SUBMIT, ROOM_COMMAND
-from runtime import trace
+from runtime import lifecycle, trace
 from runtime.broker import BusBroker, consuming
 from runtime.bus import Bus, connect
 from runtime.emit import emit
@@ -313,3 +315,22 @@ async def _set_ack_wait(bus: Bus, consumer: ConsumerSpec, seconds: float) -> Non
     config = consumer.config() | {"ack_wait": int(seconds * 1_000_000_000)}
     body = {"stream_name": consumer.stream, "config": config, "action": "update"}
     await bus.request_api(f"CONSUMER.CREATE.{consumer.stream}.{consumer.name}", body)
+
+
+async def test_a_server_that_does_not_answer_holds_no_process_up(
+    nats_server: RunningServer, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection's end has its deadline, though the client would go on flushing for ten seconds."""
+    monkeypatch.setattr(lifecycle, "CLOSE_S", 0.2)
+    one = await connect(nats_url, Metrics(), name="leaving")
+    await one.nc.subscribe("somewhere")
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    began = time.monotonic()
+
+    try:
+        await lifecycle._close(one)
+    finally:
+        os.kill(nats_server.pid, signal.SIGCONT)
+
+    assert time.monotonic() - began < 2.5
+    await one.nc.close()
