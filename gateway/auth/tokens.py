@@ -41,6 +41,11 @@ class PlayGrant:
     issued_at: int
     """Epoch ms."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its time has passed."""
+        return self.expires_at <= now_ms()
+
 
 def _refused(why: str) -> Refused:
     return Refused(ErrorCode.UNAUTHENTICATED, f"The token {why}: sign in again.")
@@ -96,15 +101,18 @@ class Tokens:
 
     def verify_play(self, token: str, stream: str) -> PlayGrant:
         """The grant; raises `Refused` unauthenticated for a bad token, forbidden for another stream's."""
+        grant = self.read_play(token, stream)
+        if grant.is_over:
+            raise _refused("has expired")
+        return grant
+
+    def read_play(self, token: str, stream: str) -> PlayGrant:
+        """The same of a token that may have expired, where it began a session that goes on."""
         digest = _digest(token)
         grant = self._play.get(digest)
         if grant is None:
-            claims = self._read(token, PLAY_AUDIENCE)
-            grant = _grant(claims)
+            grant = _grant(self._read(token, PLAY_AUDIENCE, expired=True))
             _keep(self._play, digest, grant)
-        elif grant.expires_at <= now_ms():
-            self._play.pop(digest, None)
-            raise _refused("has expired")
         if grant.stream != stream:
             raise Refused(ErrorCode.FORBIDDEN, "The play token is for another stream.")
         revoked_at = self.revocations.revoked_at(play_key(stream, grant.user))
@@ -119,7 +127,8 @@ class Tokens:
         whole = {**claims, "iss": self._settings.issuer, "iat": issued, "exp": expires, "jti": new_id()}
         return jwt.encode(whole, key.private, algorithm=ALGORITHM, headers={"kid": key.kid}), expires * 1000
 
-    def _read(self, token: str, audience: str) -> dict[str, Any]:
+    def _read(self, token: str, audience: str, *, expired: bool = False) -> dict[str, Any]:
+        """The claims; with `expired` of a token whose time may have passed too."""
         if len(token) > TOKEN_MAX:
             raise _refused("is none of ours")
         try:
@@ -130,7 +139,7 @@ class Tokens:
             # The algorithm is ours to say, never the token's (RFC 8725, 3.1).
             claims: dict[str, Any] = jwt.decode(
                 token, key.public, algorithms=[ALGORITHM], audience=audience,
-                issuer=self._settings.issuer, options=_REQUIRED,
+                issuer=self._settings.issuer, options={**_REQUIRED, "verify_exp": not expired},
             )  # fmt: skip
         except jwt.ExpiredSignatureError as exc:
             raise _refused("has expired") from exc

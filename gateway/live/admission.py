@@ -11,11 +11,13 @@ from aiohttp import hdrs, web
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.permissions import Permission, SiteRole
+from bus_schemas.viewers import Protocol
 from gateway.auth.principal import Principal
 from gateway.auth.revocation import PLAY_LIFE_MS
 from gateway.db.streams import StreamRow
 from gateway.http.problems import AWAY
 from gateway.live.referrers import may_embed
+from gateway.live.sessions import Sessions
 from gateway.membership import check_id, membership, require
 from gateway.services import Services
 
@@ -65,31 +67,38 @@ async def require_viewer(services: Services, row: StreamRow, principal: Principa
 class Admission:
     """Checks the requests of players; rows are remembered for moments, names that are none never."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, sessions: Sessions) -> None:
         self._services = services
+        self._sessions = sessions
         self._known: dict[str, tuple[float, StreamRow]] = {}
         self._referrers = services.ctx.settings.live.referrers
 
-    async def stream(self, request: web.Request) -> StreamRow:
-        """The stream of a request that may play it.
+    async def stream(self, request: web.Request, *, of: Protocol | None = None) -> StreamRow:
+        """The stream of a request that may play it; `of`: for one within a session of that protocol.
 
+        A session begun with a valid token lives on: who asks within one is let in by a token that has expired.
         Raises `Refused`: not_found; unauthenticated for a restricted stream without a valid token; forbidden for
         players on pages that may not show our streams.
         """
-        if self._referrers:
-            self._check_page(request)
-        return (await self.admit(request.match_info["stream"], request.query.get("token")))[0]
+        self.check_page(request)
+        row, token = await self._row(request.match_info["stream"]), request.query.get("token")
+        if row.restricted:
+            grant = self._services.tokens.read_play(_wanted(token), row.id)
+            if grant.is_over and (of is None or not await self._sessions.goes_on(row, of, request)):
+                self._verify(row, token)
+        return row
 
     async def admit(self, stream: str, token: str | None) -> tuple[StreamRow, str | None]:
         """The same for whoever has an id and perhaps a play token; and whose token it is, where one is wanted."""
         row = await self._row(stream)
         if not row.restricted:
             return row, None
-        if not token:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
-        return row, self._services.tokens.verify_play(token, row.id).user
+        return row, self._verify(row, token)
 
-    def _check_page(self, request: web.Request) -> None:
+    def check_page(self, request: web.Request) -> None:
+        """Raises `Refused` forbidden for a browser on a page that may not show our streams."""
+        if not self._referrers:
+            return
         headers = request.headers
         page = headers.get(hdrs.ORIGIN) or headers.get(hdrs.REFERER) or ""
         own = self._services.addresses.origin(request, self._services.ctx.settings.gateway.public_url)
@@ -97,9 +106,9 @@ class Admission:
             raise Refused(ErrorCode.FORBIDDEN, "This site's streams may not be shown on that page.")
 
     def recheck(self, request: web.Request, row: StreamRow) -> None:
-        """After a wait: raises `Refused` where the token that was good then is not any more."""
+        """After a wait within a session: raises `Refused` where the right to play was taken away meanwhile."""
         if row.restricted:
-            self._services.tokens.verify_play(request.query["token"], row.id)
+            self._services.tokens.read_play(request.query["token"], row.id)
 
     def forget(self, *, room: str | None = None, stream: str | None = None) -> None:
         """Look the streams up again, of a room or this one, or all."""
@@ -111,15 +120,17 @@ class Admission:
             }
 
     def session_token(self, request: web.Request, row: StreamRow) -> str | None:
-        """The token for the addresses inside an admitted playlist: the session lives on without renewal."""
+        """The token for the addresses inside a playlist that begins a session."""
         if not row.restricted:
             return None
-        grant = self._services.tokens.verify_play(request.query["token"], row.id)
-        return self.renewed_token(row, grant.user)
+        return self.renewed_token(row, self._verify(row, request.query.get("token")))
 
     def renewed_token(self, row: StreamRow, user: str) -> str:
         """A token of a session's life for who was admitted to this restricted stream."""
         return self._services.tokens.issue_play(row.id, user, SESSION_S)[0]
+
+    def _verify(self, row: StreamRow, token: str | None) -> str:
+        return self._services.tokens.verify_play(_wanted(token), row.id).user
 
     async def _row(self, stream: str) -> StreamRow:
         now = asyncio.get_running_loop().time()
@@ -140,3 +151,9 @@ class Admission:
             del self._known[next(iter(self._known))]
         self._known[stream] = now + KNOWN_S, row
         return row
+
+
+def _wanted(token: str | None) -> str:
+    if not token:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "This stream wants a play token: ?token=…")
+    return token

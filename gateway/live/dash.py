@@ -24,6 +24,7 @@ from gateway.live.mpd import UPDATE_S, Anchor, render_mpd
 from gateway.live.parts import LIVE
 from gateway.live.rendition import BLOCK_TARGETS, Rendition
 from gateway.live.session_names import PARAM
+from gateway.live.viewer_session import Session
 from gateway.services import SERVICES
 from media.isobmff import BoxError, init_of, read_init
 from runtime.clock import now_ms
@@ -140,25 +141,28 @@ async def serve_manifest(request: web.Request) -> web.Response:
     """
     live = request.app[LIVE]
     services = request.app[SERVICES]
-    row = await live.admission.stream(request)
     again = PARAM in request.query or _IGNORES_LOCATION in request.headers.get(hdrs.USER_AGENT, "")
+    row = await live.admission.stream(request, of=Protocol.DASH if again else None)
     rendition = await live.renditions.open(row.id, SOURCE_RENDITION, live=not again)
     dash = _dash(request, rendition)
     origin = services.addresses.origin(request, services.ctx.settings.gateway.public_url)
-    if again or request.method == hdrs.METH_HEAD:
+    if request.method == hdrs.METH_HEAD:
+        return give_playlist(request, await dash.manifest(origin), MANIFEST_TYPE)
+    if again:
         manifest = await dash.manifest(origin)
-        if request.method != hdrs.METH_HEAD:
-            (await live.sessions.resume(row, Protocol.DASH, request)).expect(UPDATE_S)
+        session = await live.sessions.resume(row, Protocol.DASH, request)
+        session.expect(UPDATE_S)
         if row.restricted:
-            manifest = Playlist.of(_with_token(manifest.plain.decode(), request.query["token"]))
+            text = _within(manifest.plain.decode(), request.query["token"], session)
+            manifest = Playlist.of(text)
         return give_playlist(request, manifest, MANIFEST_TYPE)
     session = await live.sessions.begin(row, Protocol.DASH, request)
     session.expect(UPDATE_S)
     token = live.admission.session_token(request, row)
-    query = f"token={token}&amp;{PARAM}={session.id}" if token else f"{PARAM}={session.id}"
+    query = f"token={token}&{PARAM}={session.id}" if token else f"{PARAM}={session.id}"
     text = await dash.manifest_at(origin, f"{origin}{request.path}?{query}")
     if token:
-        text = _with_token(text, token)
+        text = _within(text, token, session)
     return give_playlist(request, Playlist.of(text), MANIFEST_TYPE)
 
 
@@ -177,7 +181,7 @@ async def serve_dash_init(request: web.Request) -> web.StreamResponse:
 async def serve_dash_segment(request: web.Request) -> web.StreamResponse:
     """`dash-{number}-{name}-{kind}-{time}.m4s`; an open one part by part. The play token as for the manifest."""
     names = request.match_info
-    await request.app[LIVE].admission.stream(request)
+    await request.app[LIVE].admission.stream(request, of=Protocol.DASH)
     rendition = await rendition_of(request)
     init = _init(request, rendition)
     one = await _dash(request, rendition).find(init.init, names["kind"], int(names["time"]))
@@ -227,9 +231,11 @@ async def _send_open(response: web.StreamResponse, rendition: Rendition, one: Tr
     await response.write_eof()
 
 
-def _with_token(manifest: str, token: str) -> str:
+def _within(manifest: str, token: str, session: Session) -> str:
+    """The manifest of a restricted stream: its segments are asked for with a token, within a session."""
     # Quoted, though it was verified: decoders of signatures overlook what is none of their letters.
-    return manifest.replace('.m4s"', f'.m4s?token={quote(token, safe="")}"')
+    query = f"token={quote(token, safe='')}&amp;{PARAM}={session.id}"
+    return manifest.replace('.m4s"', f'.m4s?{query}"')
 
 
 def _init(request: web.Request, rendition: Rendition) -> InitHeader:

@@ -111,6 +111,7 @@ def event(counts: Counts) -> bytes:
 
 
 async def _admitted(request: web.Request, admission: Admission) -> tuple[StreamRow, str | None]:
+    admission.check_page(request)
     stream, token = request.match_info["stream"], request.query.get("token")
     last = request.headers.get(LAST_ID)
     if last:

@@ -41,14 +41,14 @@ async def serve_media(request: web.Request) -> web.Response:
     skip = _directive(request, "_HLS_skip")
     if skip not in (None, "YES", "v2"):
         raise _bad("_HLS_skip", "is YES or v2")
-    row = await live.admission.stream(request)
+    row = await live.admission.stream(request, of=Protocol.HLS)
     rendition = await live.renditions.open(row.id, request.match_info["rendition"], live=False)
     session = await live.sessions.resume(row, Protocol.HLS, request)
     session.expect(rendition.index.target_duration)
     if msn is not None:
-        await rendition.wait_for(msn, part)
+        with live.sessions.waiting(session):
+            await rendition.wait_for(msn, part)
         live.admission.recheck(request, row)
-        live.sessions.touch(session)
     response = give_playlist(request, rendition.playlist(skip=skip is not None))
     give_cookie(request, response, session)
     return response

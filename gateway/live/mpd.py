@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from bus_schemas.parts import PART_TARGET_US, InitHeader
 from gateway.live.dash_index import Period, TrackSegment
@@ -93,7 +93,7 @@ def render_mpd(
         ]
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<MPD {' '.join(root)}>"]
     if location:
-        lines.append(f"<Location>{location}</Location>")
+        lines.append(f"<Location>{escape(location)}</Location>")
     lines.append(
         f'<ServiceDescription id="0"><Latency target="{LATENCY_MS}" max="{LATENCY_MAX_MS}"/>'
         '<PlaybackRate min="0.96" max="1.04"/></ServiceDescription>'

@@ -48,7 +48,7 @@ def build(services: Services) -> Live:
     limits = ctx.settings.limits
     hooks = Hooks(ctx.settings.hooks, ctx.node, ctx.tasks, ctx.metrics)
     sessions = Sessions(services, hooks)
-    admission = Admission(services)
+    admission = Admission(services, sessions)
     return Live(
         admission=admission,
         sources=LiveSources(ctx.bus, ctx.tasks, ctx.settings.live, ctx.metrics),

@@ -8,8 +8,8 @@ addresses inside; `sessions.resume` at each request for such an address.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from aiohttp import web
@@ -91,13 +91,7 @@ class Sessions:
         One that another gateway began is gone on with here; one that no gateway knows begins anew. A request
         that names none is told from others by its cookie, else by its address, client and token.
         """
-        by_cookie = None if named(request) else carried(request)
-        brought = named(request) or by_cookie
-        if brought is not None:
-            held = self.book.find((row.id, protocol, brought))
-            if held is not None and held.user != self._user(row, request):
-                brought = by_cookie = None  # somebody else's: it would hide whose right to play this is
-        key = row.id, protocol, brought or self._derived(row.id, protocol, request)
+        key, by_cookie = self._key_of(row, protocol, request)
         while (session := self.book.find(key)) is None:
             if (arriving := self._arriving.get(key)) is not None:
                 await arriving.wait()
@@ -111,12 +105,27 @@ class Sessions:
                 del self._arriving[key]
                 arriving.set()
         session.seen = self._loop.time()
-        session.carried = session.carried or by_cookie is not None
+        session.carried = session.carried or by_cookie
         return session
 
-    def touch(self, session: Session) -> None:
-        """The viewer of an inferred session is still there."""
-        session.seen = self._loop.time()
+    async def goes_on(self, row: StreamRow, protocol: Protocol, request: web.Request) -> bool:
+        """Whether the request is within an inferred session that lives, here or at another gateway; seen now."""
+        key, _ = self._key_of(row, protocol, request)
+        held = self.book.find(key)
+        if held is None:
+            return await self._is_known(key)
+        held.seen = self._loop.time()
+        return held.user == self._user(row, request)
+
+    @contextmanager
+    def waiting(self, session: Session) -> Iterator[None]:
+        """The viewer of an inferred session is there meanwhile, though he asks for nothing: he waits for us."""
+        session.waiting += 1
+        try:
+            yield
+        finally:
+            session.waiting -= 1
+            session.seen = self._loop.time()
 
     def end(self, session: Session) -> None:
         """The viewer is gone; nothing if he was before."""
@@ -187,7 +196,8 @@ class Sessions:
             due = [
                 session
                 for session in self.book
-                if now - session.told > RENEW_S and (session.seen > session.told or not session.inferred)
+                if now - session.told > RENEW_S
+                and (session.seen > session.told or session.waiting or not session.inferred)
             ]
             try:
                 async with asyncio.timeout(2 * REDIS_S):
@@ -314,7 +324,19 @@ class Sessions:
             session.told = now
 
     def _user(self, row: StreamRow, request: web.Request) -> str | None:
-        return self._tokens.verify_play(request.query["token"], row.id).user if row.restricted else None
+        return self._tokens.read_play(request.query["token"], row.id).user if row.restricted else None
+
+    def _key_of(self, row: StreamRow, protocol: Protocol, request: web.Request) -> tuple[Key, bool]:
+        """Which inferred session a request is of, and whether its cookie says so."""
+        in_address = named(request)
+        brought = in_address or carried(request)
+        if brought is not None:
+            held = self.book.find((row.id, protocol, brought))
+            if held is not None and held.user != self._user(row, request):
+                brought = None  # somebody else's: it would hide whose right to play this is
+        if brought is not None:
+            return (row.id, protocol, brought), not in_address
+        return (row.id, protocol, self._derived(row.id, protocol, request)), False
 
     def _derived(self, stream: str, protocol: Protocol, request: web.Request) -> str:
         """The first id whose session, if there is one, is of nobody who would have brought his cookie."""

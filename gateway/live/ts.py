@@ -94,8 +94,9 @@ class TransportStream:
 async def serve_ts_playlist(request: web.Request) -> web.Response:
     """`ts.m3u8`: the media playlist; of a restricted stream first a playlist that names it with a session's token."""
     live = request.app[LIVE]
-    row = await live.admission.stream(request)
-    beginning = row.restricted and PARAM not in request.query
+    inside = PARAM in request.query
+    row = await live.admission.stream(request, of=Protocol.HLS if inside else None)
+    beginning = row.restricted and not inside
     rendition = await live.renditions.open(row.id, request.match_info["rendition"], live=beginning)
     playlist = _transport_stream(request, rendition).playlist()
     if request.method == hdrs.METH_HEAD:

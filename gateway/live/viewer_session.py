@@ -43,6 +43,8 @@ class Session:
     """Whose play token it began with; None where the stream wanted none."""
     carried: bool = False
     """Whether its player brings its id in a cookie."""
+    waiting: int = 0
+    """Requests of an inferred session that are held back."""
     is_cut: bool = False
     """Whether its viewer may not go on."""
     on_cut: Callable[[], None] | None = None
@@ -59,7 +61,7 @@ class Session:
 
     def is_silent(self, now: float) -> bool:
         """Whether an inferred session is over."""
-        return self.inferred and now - self.seen > self.silence_s
+        return self.inferred and not self.waiting and now - self.seen > self.silence_s
 
 
 Key = tuple[str, Protocol, str]

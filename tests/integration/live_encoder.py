@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bus_schemas.messages.live import PublisherClaim
@@ -12,6 +13,7 @@ from bus_schemas.tags import TagFlags, TagHeader
 from runtime.bus import Bus
 from runtime.kv import Bucket
 from tests.unit.gateway.live_sources import HEADERS, init_header, inter_frame, key_frame, part_header
+from workers.transmux.output import InitReady, Output
 
 FRAME_MS = 40
 WITHIN = 20.0
@@ -124,3 +126,14 @@ class Packager:
         await self.bus.js.publish(
             HLS_PART.at(stream=self.stream, rendition="source"), header.pack(), timeout=WITHIN
         )
+
+
+async def put_made(bus: Bus, stream: str, made: Iterable[Output]) -> None:
+    """Init segments and parts as a packager made them, which can be played."""
+    for one in made:
+        if isinstance(one, InitReady):
+            number = str(one.header.init)
+            subject = HLS_INIT.at(stream=stream, rendition="source", generation=number)
+        else:
+            subject = HLS_PART.at(stream=stream, rendition="source")
+        await bus.js.publish(subject, one.message(), timeout=WITHIN)

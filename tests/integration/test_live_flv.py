@@ -302,3 +302,7 @@ async def test_pages_that_are_not_listed_may_not_show_our_streams(site: Site) ->
             status, _, body = await site.get(path, Origin=page)
             assert (status, b'"stream_offline"' in body) == (404, True), (path, page)
         assert (await site.get(path))[0] == 404
+    events = f"{site.gateways[0].http}/live/{stream}/events"
+    for page, status in (("https://thief.example/page", 403), ("https://a.partner.example/", 200)):
+        async with site.session.get(events, headers={"Referer": page}) as response:
+            assert response.status == status

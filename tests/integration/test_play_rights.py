@@ -7,23 +7,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
-import asyncpg
 import pytest
 from aiohttp import WSMsgType
-from redis.asyncio import Redis
 
 from bus_schemas.permissions import Permission
-from gateway.auth.keys import Keys
-from gateway.auth.revocation import Revocations
-from gateway.auth.tokens import Tokens
-from runtime.settings import AuthSettings
 from tests.embedded import fresh_name
 from tests.integration.gateway_process import GatewayProcess, Person, StartGateways
 from tests.integration.ingest_worker import Ingest, running
-from tests.integration.live_encoder import Encoder, Packager
-from tests.integration.live_site import Site
+from tests.integration.live_encoder import Encoder, Packager, put_made
+from tests.integration.live_site import FlvViewer, Site
+from tests.integration.play_tokens import play_token
 from tests.integration.test_rtmp_play import RawPlayer, published
 from tests.integration.test_viewer_sessions import read_event
+from tests.unit.transmux.sources import encoded, make_segmenter, messages_of, run
 
 pytestmark = pytest.mark.connected
 
@@ -89,11 +85,14 @@ async def over(reading: Awaitable[object]) -> float:
     return time.monotonic() - began
 
 
-async def test_a_member_who_is_put_out_is_cut_off_at_once_everywhere(site: Site) -> None:
+async def test_a_member_who_is_put_out_is_cut_off_at_once_everywhere(
+    site: Site, module_postgres_dsn: str
+) -> None:
     """FLV, WebSocket, the page, and a reload that waits; at both gateways. The other member sees on."""
     show = await Show.begin(site, password="a long secret")
     stream, (one, other) = show.stream, show.members
     token, others = await show.token(one), await show.token(other)
+    expired = await play_token(module_postgres_dsn, stream, one.user, life_s=-1)
     base = [gateway.http for gateway in site.gateways]
     async with (
         site.watch(stream, query=f"?token={token}") as flv,
@@ -108,6 +107,9 @@ async def test_a_member_who_is_put_out_is_cut_off_at_once_everywhere(site: Site)
         inside = re.search(rb"source/index\.m3u8\?\S+", playlist)
         assert inside
         media = f"/live/{stream}/{inside[0].decode()}"
+        session = media.rpartition("&")[2]
+        later = f"/live/{stream}/source/index.m3u8?token={expired}&{session}"
+        assert (await site.get(later))[0] == 200
         waiting = asyncio.create_task(site.get(f"{media}&_HLS_msn=2&_HLS_part=5", gateway=1))
         await become(site, stream, {"hls": 1, "flv": 3, "ws-flv": 1})
 
@@ -124,7 +126,7 @@ async def test_a_member_who_is_put_out_is_cut_off_at_once_everywhere(site: Site)
         code = socket.close_code
         await show.packager.cut()
         reloaded, _, _ = await waiting
-        paths = media, f"/live/{stream}.flv?token={token}"
+        paths = media, f"/live/{stream}.flv?token={token}", later
         again = [await site.get(path, gateway=n) for n in (0, 1) for path in paths]
         await show.encoder.send(3)
         await untouched.wait_for(b"%s %d 3" % (stream.encode(), show.encoder.epoch))
@@ -132,7 +134,34 @@ async def test_a_member_who_is_put_out_is_cut_off_at_once_everywhere(site: Site)
     assert max(lasted) < CUT_S
     assert code == 1008
     assert reloaded == 401
-    assert [status for status, _, _ in again] == [401] * 4
+    assert [status for status, _, _ in again] == [401] * 6
+
+
+async def test_a_progressive_file_ends_with_the_right_to_it(site: Site) -> None:
+    """One member's is cut off at once; the other's, which is made of the same bytes, goes on."""
+    show = await Show.begin(site, live=False, password="a long secret")
+    await show.encoder.begin()
+    made = run(make_segmenter(), messages_of(encoded(seconds=5)))
+    await put_made(site.bus, show.stream, made[:-1])
+    urls = [
+        f"{site.gateways[0].http}/live/{show.stream}.mp4?token={await show.token(member)}"
+        for member in show.members
+    ]
+    async with site.session.get(urls[0]) as cut, site.session.get(urls[1]) as goes_on:
+        for viewer in (FlvViewer(cut), FlvViewer(goes_on)):
+            await viewer.wait_for(made[-2].body)
+        await become(site, show.stream, {"mp4": 2})
+
+        kicked = asyncio.create_task(
+            site.owner.send("DELETE", f"rooms/{show.room}/members/{show.members[0].user}")
+        )
+        lasted = await over(cut.content.read())
+        assert (await kicked).status == 204
+        await put_made(site.bus, show.stream, made[-1:])
+        await FlvViewer(goes_on).wait_for(made[-1].body)
+        await become(site, show.stream, {"mp4": 1})
+
+    assert lasted < CUT_S
 
 
 async def take_playlist_away(show: Show) -> None:
@@ -260,20 +289,11 @@ async def test_a_player_at_an_ingest_worker_is_cut_off_too(site: Site, ingest: I
     await publisher.close()
 
 
-async def expired_token(dsn: str, stream: str, user: str) -> str:
-    """A token of the gateways' own making, as it is a second after its life."""
-    async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool:
-        keys = Keys(pool)
-        await keys.reload()
-    revocations = Revocations(Redis(), 1)
-    return Tokens(keys, revocations, AuthSettings()).issue_play(stream, user, life_s=-1)[0]
-
-
 async def test_a_page_that_connects_again_needs_no_fresh_token(site: Site, module_postgres_dsn: str) -> None:
     """A page of a private stream is sent a token with its events, which a browser gives back by itself."""
     stream = await site.make_stream(private=True)
     token = (await site.owner.get(f"streams/{stream}")).json["play_token"]["token"]
-    expired = await expired_token(module_postgres_dsn, stream, site.owner.user)
+    expired = await play_token(module_postgres_dsn, stream, site.owner.user, life_s=-1)
     events = f"{site.gateways[0].http}/live/{stream}/events"
 
     async with site.session.get(f"{events}?token={token}") as page:

@@ -50,6 +50,17 @@ def test_an_inferred_session_is_over_after_three_target_durations_of_silence() -
     assert book.silent(12.1) == [short, long, seen]
 
 
+def test_who_is_made_to_wait_is_not_silent() -> None:
+    """A reload that is held back is no silence, however long."""
+    book, one = SessionBook(), session("a")
+    book.add(one)
+    one.waiting = 1
+
+    assert book.silent(1e9) == []
+    one.waiting = 0
+    assert book.silent(1e9) == [one]
+
+
 def test_a_connection_is_never_silent() -> None:
     """It ends when it closes: a stalled one is the fan-out's business."""
     book = SessionBook()
