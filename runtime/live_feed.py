@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bus_schemas.streams import LIVE_HEADERS, PUBLISHERS
@@ -41,6 +41,7 @@ class LiveFeed:
     def __init__(
         self,
         bus: Bus,
+        tasks: Tasks,
         stream: str,
         settings: LiveSettings,
         *,
@@ -55,6 +56,7 @@ class LiveFeed:
         self.wanted_at = self._loop.time()
         """When somebody wanted it last, seconds of the loop's clock."""
         self._bus = bus
+        self._tasks = tasks
         self._encode = encode
         self._on_append = on_append
         self._on_end = on_end
@@ -64,16 +66,16 @@ class LiveFeed:
         self._stored: tuple[tuple[int, int], bytes] | None = None
         self._need_key = True
         self._heard = self._loop.time()
-        self._tail = TagTail(bus, stream, self._take, from_newest_key=True)
+        self._tail = TagTail(bus, tasks, stream, self._take, from_newest_key=True)
 
     async def is_live(self) -> bool:
         """Whether somebody publishes: there are codec headers, or a claim whose headers are on their way."""
         await self._load_header()
         return self._stored is not None or await self._is_claimed()
 
-    async def pull(self, tasks: Tasks, *, linger_s: float, watched: Callable[[], bool]) -> None:
+    async def pull(self, *, linger_s: float, watched: Callable[[], bool]) -> None:
         """Follow the stream until it ends, or nobody has watched it for so long."""
-        reading = tasks.spawn(f"live-read:{self.stream}", self._tail.run())
+        reading = self._tasks.spawn(f"live-read:{self.stream}", self._tail.run())
         try:
             while not self.ended.is_set() and self._loop.time() - self.wanted_at < linger_s:
                 with contextlib.suppress(TimeoutError):
@@ -125,43 +127,50 @@ class LiveFeed:
             header = TagHeader.unpack(message.data)
             self._stored = (header.epoch, header.generation), message.data[HEADER_SIZE:]
 
-    async def _take(self, header: TagHeader, message: bytes, pending: int) -> None:
+    def _take(self, header: TagHeader, message: bytes, pending: int) -> Awaitable[None] | None:
         self._heard = self._loop.time()
-        if header.flags & TagFlags.END:
+        flags = header.flags
+        if flags & TagFlags.END:
             # One read from history was followed by a new session.
             if pending == 0 and self._epoch >= 0:
                 self.end()
-            return
+            return None
         if header.epoch == self._epoch and header.sequence - self._sequence & 0xFFFFFFFF > 1:
             self._need_key = True
-        if self._need_key and not header.flags & TagFlags.KEY:
-            return
+        if self._need_key and not flags & TagFlags.KEY:
+            return None
+        tags = message[HEADER_SIZE:]
+        generation = header.epoch, header.generation
+        if flags & TagFlags.HEADER:
+            self.ring.set_header(leading_headers(tags))
+            self._generation = generation
+        elif generation != self._generation:
+            return self._append_behind_headers(header, tags, pending)
+        self._append(header, tags, pending, inline=bool(flags & TagFlags.HEADER))
+        return None
+
+    async def _append_behind_headers(self, header: TagHeader, tags: bytes, pending: int) -> None:
+        """Append the first message of a generation whose codec headers we have not seen go by."""
+        generation = header.epoch, header.generation
+        self._need_key = True  # should this come to nothing
+        if self._stored is None or self._stored[0] != generation:
+            await self._load_header()
+        if self._stored is None or self._stored[0] != generation:
+            return  # a message still to come begins with the headers there are now
+        headers = self._stored[1]
+        self.ring.set_header(headers)
+        self._generation = generation
+        self._append(header, stamp(headers, header.dts_ms) + tags, pending, inline=True)
+
+    def _append(self, header: TagHeader, tags: bytes, pending: int, *, inline: bool) -> None:
+        self._need_key = False
+        self._epoch, self._sequence = header.epoch, header.sequence
         try:
-            await self._append(header, message[HEADER_SIZE:])
+            tags, dts_ms = self._timeline.place(header, tags)
+            body = tags if self._encode is None else self._encode(tags)
         except FlvError as error:
             log.warning("unreadable tag message", stream=self.stream, error=str(error))
             self._need_key = True
-        if not self._need_key:
-            self._on_append(pending)
-
-    async def _append(self, header: TagHeader, tags: bytes) -> None:
-        generation = header.epoch, header.generation
-        inline = bool(header.flags & TagFlags.HEADER)
-        if inline:
-            self.ring.set_header(leading_headers(tags))
-        elif generation != self._generation:
-            if self._stored is None or self._stored[0] != generation:
-                await self._load_header()
-            if self._stored is None or self._stored[0] != generation:
-                self._need_key = True
-                return  # a message still to come begins with the headers there are now
-            headers = self._stored[1]
-            self.ring.set_header(headers)
-            tags = stamp(headers, header.dts_ms) + tags
-            inline = True
-        self._generation = generation
-        self._need_key = False
-        self._epoch, self._sequence = header.epoch, header.sequence
-        tags, dts_ms = self._timeline.place(header, tags)
-        body = tags if self._encode is None else self._encode(tags)
+            return
         self.ring.append(body, dts_ms, key=bool(header.flags & TagFlags.KEY), inline=inline)
+        self._on_append(pending)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, cast
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -27,6 +29,7 @@ from runtime import direct
 from runtime.bus import Bus
 from runtime.direct import Stored
 from runtime.logs import get_logger
+from runtime.tasks import Tasks
 
 log = get_logger("tag_tail")
 
@@ -35,7 +38,7 @@ SILENCE_S: Final = 2.5
 """After so long without a message the store is looked at: a message may have been lost with nothing behind it."""
 WATCH_S: Final = 0.5
 PENDING_BYTES: Final = 64 << 20
-"""What the client queues for a slow reader; what is dropped beyond it is read from the store afterwards."""
+"""What is kept for a slow reader; what is dropped beyond it is read from the store afterwards."""
 MARGIN_S: Final = 1.0
 """How much before its estimated place in time the reading of the store begins."""
 LEAP_S: Final = 5.0
@@ -46,8 +49,9 @@ GAP_WAIT_S: Final = 0.02
 _MASK: Final = 0xFFFF_FFFF
 _HALF: Final = 1 << 31
 
-Take = Callable[[TagHeader, bytes, int], Awaitable[None]]
-"""Given a message's header, the whole message, and how many stored ones follow at once (0: the newest)."""
+Take = Callable[[TagHeader, bytes, int], Awaitable[None] | None]
+"""Given a message's header, the whole message, and how many stored ones follow at once (0: the newest). It must not
+wait: what has to be waited for is given back, and the next message comes when that is over."""
 
 
 class Place(NamedTuple):
@@ -63,14 +67,30 @@ class _TooLateError(Exception):
     """The reading of the store began behind what was wanted."""
 
 
+class _Listener:
+    """Hands messages on as the client parses them; stands in for the `future` of a subscription.
+
+    With a callback each message of each stream would pass a queue and wake a task, which costs more than all
+    that is done with it here.
+    """
+
+    def __init__(self, on_message: Callable[[Msg], None]) -> None:
+        self.set_result = on_message
+
+    def cancelled(self) -> bool:
+        """Never: the subscription ends by `unsubscribe`."""
+        return False
+
+
 class TagTail:
     """One stream's tags, each once, in order; a gap is passed on only where the bus has lost the messages.
 
     `start` … `stop` with `watch` called every now and then, or `run` for all of it.
     """
 
-    def __init__(self, bus: Bus, stream: str, take: Take, *, from_newest_key: bool) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks, stream: str, take: Take, *, from_newest_key: bool) -> None:
         self._bus = bus
+        self._tasks = tasks
         self._key_subject = LIVE_TAGS_KEY.at(stream=stream)
         # One filter for key frames and the rest keeps their order.
         self._subject = self._key_subject.rpartition(".")[0] + ".*"
@@ -85,19 +105,21 @@ class TagTail:
         self._heard_at = 0.0
         self._again = asyncio.Event()
         self._reading: asyncio.Timeout | None = None
+        self._working = False
+        self._owed: Awaitable[None] | None = None
+        """What the taker of the last message waits for."""
+        self._kept: deque[bytes] = deque()
+        """Messages that came while we were reading the store, or while the taker waited."""
+        self._kept_bytes = 0
 
     async def start(self, after: Place | None = None) -> None:
         """Follow from behind `after`, else from the newest key frame or the oldest message. Raises `BUS_FAULTS`."""
         await self.stop()
         self._epoch, self._sequence, self._arrival_us = after or (-1, 0, 0)
-        run = self._run
-
-        async def on_message(message: Msg) -> None:
-            await self._on_message(run, message)
-
         self._behind = True
+        listener = _Listener(partial(self._on_message, self._run))
         self._subscription = await self._bus.nc.subscribe(
-            self._subject, cb=on_message, pending_bytes_limit=PENDING_BYTES
+            self._subject, future=cast("asyncio.Future[Msg]", listener)
         )
         await self.catch_up()
 
@@ -105,6 +127,8 @@ class TagTail:
         """Follow no more; `take` is not called again once this has returned."""
         self._run += 1
         async with self._lock:
+            self._kept.clear()
+            self._kept_bytes = 0
             subscription, self._subscription = self._subscription, None
             if subscription is not None and not self._bus.nc.is_closed:
                 with contextlib.suppress(NatsError):
@@ -154,36 +178,86 @@ class TagTail:
         finally:
             await self.stop()
 
-    async def _on_message(self, run: int, message: Msg) -> None:
-        data = message.data
-        try:
-            header = TagHeader.unpack(data)
-        except TagFormatError as error:
-            log.warning("unreadable tag message", subject=message.subject, error=str(error))
+    def _on_message(self, run: int, message: Msg) -> None:
+        """In the client's reader: the next message is given on at once, anything else is for `_work`."""
+        if run != self._run:
             return
-        async with self._lock:
-            if run != self._run:
-                return
-            self._heard_at = self._loop.time()
-            lacking = self._lacking(header)
-            if lacking < 0:
-                return
-            if lacking:
-                try:
-                    await self._fill(header)
-                except BUS_FAULTS as error:
-                    self._behind = True
-                    log.warning("cannot fill a gap", subject=message.subject, error=repr(error))
-                    return
-                if self._lacking(header) < 0:
-                    return
-            await self._give(header, data, 0)
+        data = message.data
+        if self._working or self._lock.locked():
+            self._keep(data)
+            return
+        header = _unpack(data, message.subject)
+        if header is None:
+            return
+        self._heard_at = self._loop.time()
+        lacking = self._lacking(header)
+        if lacking > 0:
+            self._keep(data)
+        elif lacking == 0:
+            self._owed = self._give(header, data, 0)
+            if self._owed is not None:
+                self._start_work()
 
-    async def _give(self, header: TagHeader, data: bytes, pending: int) -> None:
-        before = self._epoch, self._sequence, self._arrival_us
-        self._epoch, self._sequence, self._arrival_us = header.epoch, header.sequence, header.arrival_us
+    def _keep(self, data: bytes) -> None:
+        if self._kept_bytes + len(data) > PENDING_BYTES:
+            self._behind = True
+            return
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+        self._start_work()
+
+    def _start_work(self) -> None:
+        if not self._working:
+            self._working = True
+            self._tasks.spawn(f"tail:{self._key_subject}", self._work())
+
+    async def _work(self) -> None:
+        """Wait for the taker, then give what came meanwhile, filling gaps from the store."""
         try:
-            await self._take(header, data, pending)
+            async with self._lock:
+                owed, self._owed = self._owed, None
+                try:
+                    if owed is not None:
+                        await owed
+                except BUS_FAULTS as error:
+                    log.warning("a message was not taken", subject=self._subject, error=repr(error))
+                while self._kept:
+                    data = self._kept.popleft()
+                    self._kept_bytes -= len(data)
+                    await self._take_kept(data)
+        finally:
+            self._working = False
+
+    async def _take_kept(self, data: bytes) -> None:
+        header = _unpack(data, self._subject)
+        if header is None:
+            return
+        self._heard_at = self._loop.time()
+        try:
+            if self._lacking(header) > 0:
+                await self._fill(header)
+            if self._lacking(header) >= 0:
+                await self._give_patiently(header, data, 0)
+        except BUS_FAULTS as error:
+            self._behind = True
+            log.warning("cannot fill a gap", subject=self._subject, error=repr(error))
+
+    def _give(self, header: TagHeader, data: bytes, pending: int) -> Awaitable[None] | None:
+        _, _, self._sequence, self._epoch, _, self._arrival_us = header
+        try:
+            return self._take(header, data, pending)
+        except Exception:
+            # The reader of the whole connection runs on.
+            log.exception("a message was not taken", subject=self._subject, sequence=header.sequence)
+            return None
+
+    async def _give_patiently(self, header: TagHeader, data: bytes, pending: int) -> None:
+        before = self._epoch, self._sequence, self._arrival_us
+        owed = self._give(header, data, pending)
+        if owed is None:
+            return
+        try:
+            await owed
         except asyncio.CancelledError:
             # It may not have been taken: it is given again.
             self._epoch, self._sequence, self._arrival_us = before
@@ -217,7 +291,7 @@ class TagTail:
 
     async def _read_store(self, run: int) -> None:
         newest = await direct.last(self._bus, LIVE.name, self._key_subject)
-        key = _read(newest) if newest is not None else None
+        key = _unpack(newest.data, newest.subject) if newest is not None else None
         first = 1
         if newest is not None and key is not None:
             if self._epoch < 0:
@@ -251,7 +325,7 @@ class TagTail:
 
         async def sink(stored: Stored) -> None:
             nonlocal beginning
-            header = _read(stored)
+            header = _unpack(stored.data, stored.subject)
             if header is None or run != self._run:
                 return
             lacking = self._lacking(header)
@@ -259,14 +333,14 @@ class TagTail:
                 raise _TooLateError
             beginning = False
             if lacking >= 0:
-                await self._give(header, stored.data, stored.pending)
+                await self._give_patiently(header, stored.data, stored.pending)
 
         await direct.replay(self._bus, LIVE.name, self._subject, sink, sequence=first, since=since)
 
 
-def _read(stored: Stored) -> TagHeader | None:
+def _unpack(data: bytes, subject: str) -> TagHeader | None:
     try:
-        return TagHeader.unpack(stored.data)
+        return TagHeader.unpack(data)
     except TagFormatError as error:
-        log.warning("unreadable tag message", subject=stored.subject, error=str(error))
+        log.warning("unreadable tag message", subject=subject, error=str(error))
         return None

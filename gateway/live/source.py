@@ -22,10 +22,10 @@ FIRST_KEY_S: Final = 5.0
 class LiveSource:
     """One stream as this gateway pulls it, and its viewers."""
 
-    def __init__(self, bus: Bus, stream: str, settings: LiveSettings, metrics: Metrics) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks, stream: str, settings: LiveSettings, metrics: Metrics) -> None:
         loop = asyncio.get_running_loop()
         self.stream = stream
-        self.feed = LiveFeed(bus, stream, settings, on_append=self._on_append, on_end=self._on_end)
+        self.feed = LiveFeed(bus, tasks, stream, settings, on_append=self._on_append, on_end=self._on_end)
         self.ring = self.feed.ring
         self.fanout = Fanout(
             self.ring,
@@ -104,7 +104,7 @@ class LiveSources:
         return source
 
     async def _open(self, stream: str) -> LiveSource | None:
-        source = LiveSource(self._bus, stream, self._settings, self._metrics)
+        source = LiveSource(self._bus, self._tasks, stream, self._settings, self._metrics)
         if not await source.feed.is_live():
             return None
         self._sources[stream] = source
@@ -115,9 +115,7 @@ class LiveSources:
     async def _pull(self, source: LiveSource) -> None:
         linger_s = max(self._settings.linger_s, FIRST_KEY_S + 1)
         try:
-            await source.feed.pull(
-                self._tasks, linger_s=linger_s, watched=lambda: bool(source.fanout.viewers)
-            )
+            await source.feed.pull(linger_s=linger_s, watched=lambda: bool(source.fanout.viewers))
         finally:
             if self._sources.get(source.stream) is source:
                 del self._sources[source.stream]

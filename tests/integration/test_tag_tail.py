@@ -1,23 +1,28 @@
 """Following a stream's tags on a real NATS server: stored ones, new ones, gaps, and a server that dies."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from bus_schemas.streams import LIVE
 from bus_schemas.subjects import LIVE_TAGS_DELTA, LIVE_TAGS_KEY
 from bus_schemas.tags import TagFlags, TagHeader
+from runtime import tag_tail
 from runtime.bus import Bus, connect
 from runtime.metrics import Metrics
 from runtime.tag_tail import Place, TagTail
+from runtime.tasks import Tasks
 from tests.embedded import RunningServer
 
 pytestmark = pytest.mark.connected
 
 STREAM = "s1"
 EPOCH = 1_700_000_000_000
+TASKS = Tasks(Metrics())
 GOP = 10
 
 
@@ -50,8 +55,17 @@ class Taker:
         self.free = asyncio.Event()
         self.free.set()
 
-    async def __call__(self, header: TagHeader, _message: bytes, pending: int) -> None:
+    def __call__(self, header: TagHeader, message: bytes, pending: int) -> Awaitable[None] | None:
+        if not self.free.is_set():
+            return self._later(header, message, pending)
+        self._note(header, pending)
+        return None
+
+    async def _later(self, header: TagHeader, _message: bytes, pending: int) -> None:
         await self.free.wait()
+        self._note(header, pending)
+
+    def _note(self, header: TagHeader, pending: int) -> None:
         self.got.append((header.epoch, header.sequence))
         self.pending.append(pending)
 
@@ -62,6 +76,16 @@ class Taker:
         async with asyncio.timeout(within):
             while not done():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
+
+
+@contextlib.contextmanager
+def deaf(tail: TagTail) -> Iterator[None]:
+    """Its subscription loses what it is sent."""
+    assert tail._subscription is not None
+    listener: Any = tail._subscription._future
+    heard, listener.set_result = listener.set_result, lambda _message: None
+    yield
+    listener.set_result = heard
 
 
 @pytest.fixture
@@ -84,7 +108,7 @@ async def test_it_begins_with_the_newest_key_frame_and_goes_on_with_what_comes(b
     """Stored messages say how many follow, new ones that none does; each comes once."""
     await put(bus, *range(25))
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=True)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=True)
     await tail.start()
     await put(bus, 25, 26)
     await taker.until(lambda: len(taker.got) == 7)
@@ -97,7 +121,7 @@ async def test_it_reads_all_that_is_stored_over_many_batches(bus: Bus) -> None:
     """From the oldest message on, more than one batch of them."""
     await put(bus, *range(600))
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=False)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=False)
     await tail.start()
     await tail.stop()
     assert taker.sequences() == list(range(600))
@@ -111,7 +135,7 @@ async def test_it_goes_on_behind_a_place(bus: Bus, known: bool) -> None:
     await asyncio.sleep(1.5)
     await put(bus, *range(15, 40))
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=False)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=False)
     await tail.start(Place(EPOCH, 14, arrival_us if known else 0))
     await put(bus, 40)
     await taker.until(lambda: len(taker.got) == 26)
@@ -123,7 +147,7 @@ async def test_a_place_whose_time_is_wrong_costs_nothing_but_a_longer_reading(bu
     """A clock that was an hour ahead when the place was noted."""
     await put(bus, *range(30))
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=False)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=False)
     await tail.start(Place(EPOCH, 3, time.time_ns() // 1_000 + 3_600_000_000))
     await tail.stop()
     assert taker.sequences() == list(range(4, 30))
@@ -132,49 +156,40 @@ async def test_a_place_whose_time_is_wrong_costs_nothing_but_a_longer_reading(bu
 async def test_what_the_connection_missed_is_read_from_the_store(bus: Bus) -> None:
     """A gap is filled before the message behind it is given; nothing comes twice."""
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=True)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=True)
     await put(bus, *range(12))
     await tail.start()
-    subscription = tail._subscription
-    assert subscription is not None
-    taken, subscription._cb = subscription._cb, _deaf
-    await put(bus, *range(12, 33))
-    subscription._cb = taken
+    with deaf(tail):
+        await put(bus, *range(12, 33))
     await put(bus, 33, 34)
     await taker.until(lambda: taker.got[-1:] == [(EPOCH, 34)])
     await tail.stop()
     assert taker.sequences() == [10, 11, *range(12, 35)]
 
 
-async def _deaf(_message: object) -> None:
-    """A subscription that lost what it was sent."""
-
-
 async def test_what_came_last_and_was_missed_is_found_after_a_silence(bus: Bus) -> None:
     """Nothing behind it shows the gap: the store is looked at."""
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=True)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=True)
     await put(bus, 0)
     running = asyncio.create_task(tail.run())
     await taker.until(lambda: len(taker.got) == 1)
-    subscription = tail._subscription
-    assert subscription is not None
-    subscription._cb = _deaf
-    await put(bus, 1, 2)
-    await taker.until(lambda: len(taker.got) == 3)
+    with deaf(tail):
+        await put(bus, 1, 2)
+        await taker.until(lambda: len(taker.got) == 3)
     running.cancel()
     assert taker.sequences() == [0, 1, 2]
 
 
-async def test_a_slow_reader_misses_nothing_that_the_store_still_has(bus: Bus, publisher: Bus) -> None:
-    """The client's queue runs over; what it dropped comes from the store."""
+async def test_a_slow_reader_misses_nothing_that_the_store_still_has(
+    bus: Bus, publisher: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept for him runs over; what was dropped comes from the store."""
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=True)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=True)
     await put(bus, 0)
     await tail.start()
-    subscription = tail._subscription
-    assert subscription is not None
-    subscription._pending_bytes_limit = 20_000
+    monkeypatch.setattr(tag_tail, "PENDING_BYTES", 20_000)
     taker.free.clear()
     for sequence in range(1, 400):
         message = tag(sequence, size=1_000)
@@ -190,14 +205,11 @@ async def test_a_slow_reader_misses_nothing_that_the_store_still_has(bus: Bus, p
 async def test_a_player_who_was_away_for_long_leaps_and_a_packager_never(bus: Bus, for_players: bool) -> None:
     """Ten seconds of a stream were missed: viewers want what is now, parts want everything."""
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=for_players)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=for_players)
     await put(bus, 0, 1, late_s=10)
     await tail.start()
-    subscription = tail._subscription
-    assert subscription is not None
-    taken, subscription._cb = subscription._cb, _deaf
-    await put(bus, *range(2, 25))
-    subscription._cb = taken
+    with deaf(tail):
+        await put(bus, *range(2, 25))
     await put(bus, 25)
     await taker.until(lambda: taker.got[-1:] == [(EPOCH, 25)])
     await tail.stop()
@@ -207,7 +219,7 @@ async def test_a_player_who_was_away_for_long_leaps_and_a_packager_never(bus: Bu
 async def test_a_new_session_goes_before_what_is_left_of_the_old_one(bus: Bus) -> None:
     """A message of an earlier epoch that comes late is dropped."""
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=True)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=True)
     await put(bus, 0, 1)
     await tail.start()
     await put(bus, 0, 1, epoch=EPOCH + 1)
@@ -224,7 +236,7 @@ async def test_it_goes_on_when_the_server_lost_all_it_had(nats_server: RunningSe
     await bus.create_missing()
     await bus.request_api(f"STREAM.PURGE.{LIVE.name}", {})
     taker = Taker()
-    tail = TagTail(bus, STREAM, taker, from_newest_key=False)
+    tail = TagTail(bus, TASKS, STREAM, taker, from_newest_key=False)
     await put(bus, *range(14))
     running = asyncio.create_task(tail.run())
     await taker.until(lambda: len(taker.got) == 14)

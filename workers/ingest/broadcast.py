@@ -17,11 +17,13 @@ from workers.ingest.rtmp.playing import encode_tags
 class Broadcast:
     """One stream, and its players."""
 
-    def __init__(self, bus: Bus, stream: str, settings: LiveSettings, counters: AudienceCounters) -> None:
+    def __init__(
+        self, bus: Bus, tasks: Tasks, stream: str, settings: LiveSettings, counters: AudienceCounters
+    ) -> None:
         self.stream = stream
         # Chunked once for all players.
         self.feed = LiveFeed(
-            bus, stream, settings, encode=encode_tags, on_append=self._on_append, on_end=self._on_end
+            bus, tasks, stream, settings, encode=encode_tags, on_append=self._on_append, on_end=self._on_end
         )
         self.audience = Audience(
             self.feed.ring,
@@ -58,7 +60,7 @@ class Broadcasts:
         """The stream, or None where nobody publishes it: such a name leaves nothing behind."""
         broadcast = self._broadcasts.get(stream)
         if broadcast is None or broadcast.feed.ended.is_set():
-            fresh = Broadcast(self._bus, stream, self._settings, self._counters)
+            fresh = Broadcast(self._bus, self._tasks, stream, self._settings, self._counters)
             if not await fresh.feed.is_live():
                 return None
             broadcast = self._broadcasts.get(stream)
@@ -82,7 +84,6 @@ class Broadcasts:
         self._pulled.inc()
         try:
             await broadcast.feed.pull(
-                self._tasks,
                 linger_s=self._settings.linger_s,
                 watched=lambda: len(broadcast.audience) > 0,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -95,7 +96,7 @@ class Lease:
         secret = secrets.token_bytes(32)
         self._names = lambda msn: blake2b(msn.to_bytes(8, "big"), key=secret, digest_size=8).hexdigest()
         self._store = PartsStore(self._bus, job.stream, self._writer)
-        self._tail = TagTail(self._bus, job.stream, self._on_message, from_newest_key=False)
+        self._tail = TagTail(self._bus, around.tasks, job.stream, self._on_message, from_newest_key=False)
         self._segmenter = self._new_segmenter(None, None)
         self._done: asyncio.Future[Outcome] = self._loop.create_future()
         self._stop: Outcome | None = None
@@ -243,26 +244,30 @@ class Lease:
         except (TagFormatError, FlvError) as exc:
             log.warning("codec headers on the bus cannot be read", stream=self.job.stream, error=str(exc))
 
-    async def _on_message(self, header: TagHeader, message: bytes, _pending: int) -> None:
+    def _on_message(self, header: TagHeader, message: bytes, _pending: int) -> Awaitable[None] | None:
         if self._done.done():
-            return
+            return None
         if header.epoch > self.job.epoch:
             self._finish(Outcome.SUPERSEDED)
-            return
+            return None
         self._heard_at = self._loop.time()
         self._last_header = header
         try:
             made = self._segmenter.push(header, message)
         except FlvError as exc:
             log.warning("a tag message cannot be read", stream=self.job.stream, error=str(exc))
-            return
+            return None
         if made:
             self._waiting.extend(made)
             self._waiting_bytes += sum(len(ready.body) for ready in made)
             self._wake.set()
             if self._waiting_bytes > WAITING_BYTES:
                 self._room.clear()
-                await self._room.wait()
+                return self._wait_for_room()
+        return None
+
+    async def _wait_for_room(self) -> None:
+        await self._room.wait()
 
     async def _write(self) -> None:
         """Store what was cut, in order; apart from reading, so that a restarted reader cancels no write."""
