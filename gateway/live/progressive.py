@@ -122,12 +122,15 @@ class Progressive:
             self._finish()
 
     def is_wanted(self, now: float) -> bool:
-        """Whether anybody reads it (loop's clock, s); ends it where nothing comes any more."""
-        if not self.ended and now - self._heard > SILENCE_S:
-            self._finish()
+        """Whether anybody reads it (loop's clock, s); ends it where nothing comes any more, and where nobody does.
+
+        Who was let in slowly, by a hook, is then told of its end rather than of nothing.
+        """
         if self.fanout.viewers:
             self.asked_at = now
-        return not self.ended and now - self.asked_at < LINGER_S
+        if not self.ended and (now - self._heard > SILENCE_S or now - self.asked_at >= LINGER_S):
+            self._finish()
+        return not self.ended
 
     def stop(self) -> None:
         """End all responses at once: this gateway goes."""

@@ -2,13 +2,17 @@
 
 import asyncio
 import itertools
+import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import pytest
 
 from tests.e2e.people import Person, browser, encoder, page_of, person, until_live
+from tests.integration.ingest_worker import RawPublisher
 from tests.stack import MatineeStack
+from tests.unit.ingest.rtmp_client import HANDSHAKE, key_frame, opening
 
 pytestmark = pytest.mark.e2e
 
@@ -102,6 +106,34 @@ async def test_a_stream_ends_cleanly_when_its_publisher_does(stack: MatineeStack
     assert len(body) > 100_000
     assert text.rstrip().endswith("#EXT-X-ENDLIST")
     assert refused["code"] == "stream_offline"
+
+
+async def test_a_stream_key_is_written_nowhere(stack: MatineeStack) -> None:
+    """A good one and a bad one, as name, in the path and as ?key=: no log, metric or description shows either."""
+    port = urlsplit(stack.rtmp).port
+    assert port is not None
+    async with person(stack) as ann:
+        made = await ann.call("POST", "streams", {"title": "e2e"})
+        good, bad = made["stream_key"], made["stream_key"][::-1]
+        for key in (good, bad):
+            for app, name in (("live", key), (f"live/{key}", ""), ("live", f"x?key={key}")):
+                publisher = await RawPublisher.to(port)
+                publisher.writer.write(HANDSHAKE + opening(app, name))
+                await publisher.read_until(b"NetStream.Publish.")
+                if key == good:
+                    publisher.send_headers()
+                    publisher.send_frame(key_frame(), 0)
+                await publisher.close()
+        shown = await ann.call("GET", f"streams/{made['stream']}")
+        async with ann.http.get(str(stack.ready["metrics"])) as answer:
+            metrics = await answer.text()
+            assert answer.status == 200
+    written = stack.log() + metrics + json.dumps(shown)
+
+    assert made["stream"] in stack.log()
+    assert "refused" in stack.log()
+    assert good not in written
+    assert bad not in written
 
 
 @pytest.mark.browser
