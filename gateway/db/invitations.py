@@ -38,6 +38,42 @@ class RoomInvitation:
         return self.max_uses is not None and self.uses >= self.max_uses
 
 
+@dataclass(frozen=True, slots=True)
+class SiteInvitation:
+    """A code for one account on the site; times are epoch ms. The code itself is nowhere."""
+
+    id: str
+    """Its hash, hexadecimal."""
+    created_by: UserRef
+    """An operator's has the name `operator`, one whose maker's account is gone that account's id."""
+    created_at: int
+    expires_at: int | None
+    """None: never."""
+    used_by: UserRef | None
+    used_at: int | None
+    """None: an account can still be made with it, before it expires."""
+
+
+def _hash_in(id_: str) -> bytes:
+    """The hash that an id says; empty, which is nobody's, for what is no such id."""
+    try:
+        return bytes.fromhex(id_)
+    except ValueError:
+        return b""
+
+
+def _site_invitation_of(row: Record) -> SiteInvitation:
+    used_by = row["used_by"]
+    return SiteInvitation(
+        id=row["id"],
+        created_by=UserRef(id=row["created_by"], username=row["created_by_username"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        used_by=UserRef(id=used_by, username=row["used_by_username"]) if used_by is not None else None,
+        used_at=row["used_at"],
+    )
+
+
 def _invitation_of(row: Record) -> RoomInvitation:
     return RoomInvitation(
         code=row["code"],
@@ -120,6 +156,21 @@ class Invitations:
     ) -> None:
         """A new code for one account, by its hash."""
         await db.execute(self._sql["add_to_site"], digest, created_by, now_ms, expires_at)
+
+    async def page_of_site(
+        self, db: Queryable, *, after: tuple[int, str] | None, limit: int
+    ) -> list[SiteInvitation]:
+        """The site's invitations, newest first, those that were used included."""
+        at, id_ = after or (1 << 62, "")
+        return [_site_invitation_of(row) for row in await db.fetch(self._sql["page_of_site"], at, id_, limit)]
+
+    async def remove_of_site(self, connection: Connection, id_: str) -> bool:
+        """Take one back that nobody used; False if there is none."""
+        return bool(await connection.fetchval(self._sql["remove_of_site"], _hash_in(id_)))
+
+    async def is_of_site(self, db: Queryable, id_: str) -> bool:
+        """Whether there is such an invitation, used or not."""
+        return bool(await db.fetchval(self._sql["is_of_site"], _hash_in(id_)))
 
     async def is_good_for_site(self, db: Queryable, digest: bytes, now_ms: int) -> bool:
         """Whether an account may be made with it now."""

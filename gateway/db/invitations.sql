@@ -44,6 +44,23 @@ DELETE FROM room_invitations WHERE expires_at <= $1
 -- name: add_to_site
 INSERT INTO site_invitations (hash, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4)
 
+-- name: page_of_site
+SELECT encode(i.hash, 'hex') AS id, i.created_at, i.expires_at, i.used_at,
+    i.created_by, coalesce(maker.username, i.created_by) AS created_by_username,
+    i.used_by, coalesce(comer.username, i.used_by) AS used_by_username
+FROM site_invitations i
+LEFT JOIN users maker ON maker.id = i.created_by
+LEFT JOIN users comer ON comer.id = i.used_by
+WHERE (i.created_at, encode(i.hash, 'hex')) < ($1, $2)
+ORDER BY i.created_at DESC, encode(i.hash, 'hex') DESC
+LIMIT $3
+
+-- name: remove_of_site
+DELETE FROM site_invitations WHERE hash = $1 AND used_at IS NULL RETURNING true
+
+-- name: is_of_site
+SELECT EXISTS (SELECT FROM site_invitations WHERE hash = $1)
+
 -- name: use_of_site
 UPDATE site_invitations SET used_by = $2, used_at = $3
 WHERE hash = $1 AND used_at IS NULL AND (expires_at IS NULL OR expires_at > $3)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.limits import INVITATION_LIFE_MAX_S, INVITATION_USES_MAX, INVITATIONS_MAX
-from bus_schemas.messages.base import EpochMs, Shape
-from bus_schemas.messages.shapes import UserRef
+from bus_schemas.messages.base import EpochMs, Id, Shape
+from bus_schemas.messages.shapes import User, UserRef
 from bus_schemas.permissions import Permission, SiteRole
 from gateway.auth.sessions import check_account
 from gateway.db.invitations import RoomInvitation
@@ -52,13 +52,25 @@ class SiteInvitationDraft(Shape):
     expires_in: Lifetime | None = None
 
 
-class SiteInvitationShown(Shape):
-    """A code for one account. It is shown this once."""
+class SiteInvitationListed(Shape):
+    """A code for one account, without the code."""
+
+    id: Id
+    """Names it, and opens nothing."""
+    expires_at: EpochMs | None
+    created_at: EpochMs
+    created_by: UserRef
+    """Codes made on the command line are by `operator`."""
+    used_by: UserRef | None = None
+    used_at: EpochMs | None = None
+    """null: nobody came by it yet."""
+
+
+class SiteInvitationShown(SiteInvitationListed):
+    """The same with the code, which is shown this once."""
 
     code: str
     url: str
-    expires_at: EpochMs | None
-    created_by: UserRef
 
 
 def _origin(call: Call) -> str:
@@ -130,15 +142,22 @@ async def remove(call: Call) -> None:
     services.outbox.kick()
 
 
-async def create_for_site(call: Call) -> SiteInvitationShown:
-    """Make a code with which one account can be registered where registration is by invitation."""
-    services, wanted, now = call.services, call.body(SiteInvitationDraft), now_ms()
+async def _inviter(call: Call) -> User:
+    """The account that asks, as it stands now; raises `Refused` for one that may not invite to the site."""
+    services = call.services
     account = await services.accounts.by_id(services.pool, call.principal.user.id)
     if account is None:
         raise Refused(ErrorCode.UNAUTHENTICATED, "The account is gone.")
     check_account(account)
     if account.role is SiteRole.USER:
         raise Refused(ErrorCode.FORBIDDEN, "Only the site's admins invite to it.")
+    return account
+
+
+async def create_for_site(call: Call) -> SiteInvitationShown:
+    """Make a code with which one account can be registered where registration is by invitation."""
+    services, wanted, now = call.services, call.body(SiteInvitationDraft), now_ms()
+    account = await _inviter(call)
     code, expires_at = new_code(), _expiry(now, wanted.expires_in)
     async with services.pool.acquire() as connection, connection.transaction():
         await services.invitations.add_to_site(
@@ -149,10 +168,51 @@ async def create_for_site(call: Call) -> SiteInvitationShown:
             detail={"expires_at": str(expires_at or "")},
         )  # fmt: skip
     services.outbox.kick()
-    by = UserRef(id=account.id, username=account.username)
     return SiteInvitationShown(
-        code=code, url=site_link(_origin(call), code), expires_at=expires_at, created_by=by
+        id=digest_of(code).hex(),
+        code=code,
+        url=site_link(_origin(call), code),
+        expires_at=expires_at,
+        created_at=now,
+        created_by=UserRef(id=account.id, username=account.username),
     )
+
+
+async def list_for_site(call: Call) -> Page[SiteInvitationListed]:
+    """The codes for accounts, whoever made them, newest first, those that were used or are over included."""
+    services, query = call.services, call.query(PageQuery)
+    await _inviter(call)
+    found = await services.invitations.page_of_site(
+        services.pool, after=query.position(), limit=query.limit + 1
+    )
+    page, following = cut(found, query.limit, lambda one: (one.created_at, one.id))
+    items = tuple(
+        SiteInvitationListed(
+            id=one.id,
+            expires_at=one.expires_at,
+            created_at=one.created_at,
+            created_by=one.created_by,
+            used_by=one.used_by,
+            used_at=one.used_at,
+        )
+        for one in page
+    )
+    return Page[SiteInvitationListed](items=items, next=following)
+
+
+async def remove_for_site(call: Call) -> None:
+    """Take a code back that nobody used; an account that was made with one stays, and so does its row."""
+    services, account = call.services, await _inviter(call)
+    wanted = call.id("invitation")
+    async with services.pool.acquire() as connection, connection.transaction():
+        if not await services.invitations.remove_of_site(connection, wanted):
+            if await services.invitations.is_of_site(connection, wanted):
+                raise Refused(ErrorCode.CONFLICT, "An account was made with this invitation already.")
+            raise Refused(ErrorCode.NOT_FOUND, "There is no such invitation.")
+        await services.audit.record(
+            connection, "user.invitation_taken_back", actor=account.id, target=wanted, address=call.address
+        )
+    services.outbox.kick()
 
 
 def add_routes(app: web.Application) -> None:
@@ -177,6 +237,14 @@ def add_routes(app: web.Application) -> None:
             Endpoint(
                 "POST", "invitations", create_for_site, "Make a code for an account", "invitations",
                 body=SiteInvitationDraft, answer=SiteInvitationShown, status=201, errors=(denied,),
+            ),
+            Endpoint(
+                "GET", "invitations", list_for_site, "Codes for accounts", "invitations", query=PageQuery,
+                answer=Page[SiteInvitationListed], errors=(denied,),
+            ),
+            Endpoint(
+                "DELETE", "invitations/{invitation}", remove_for_site, "Take a code back", "invitations",
+                errors=(unknown, denied, ErrorCode.CONFLICT),
             ),
         ],
     )  # fmt: skip

@@ -45,6 +45,12 @@ def gateways(rooms: RoomStack) -> tuple[GatewayProcess, GatewayProcess]:
     return rooms.gateway(**public), rooms.gateway(**public)
 
 
+@pytest.fixture(scope="module")
+def inviting(rooms: RoomStack) -> GatewayProcess:
+    """A gateway at which accounts are by invitation."""
+    return rooms.gateway(AUTH__REGISTRATION="invite", GATEWAY__PUBLIC_URL="https://watch.example")
+
+
 @pytest.fixture
 async def ann(gateways: tuple[GatewayProcess, GatewayProcess]) -> AsyncIterator[Person]:
     """Somebody with an account at the first gateway, who runs the rooms."""
@@ -473,17 +479,16 @@ async def test_lists_say_how_many_are_in_a_room(ann: Person, bob: Person) -> Non
 
 async def test_a_site_by_invitation_takes_those_who_have_one_once(
     ann: Person,
-    rooms: RoomStack,
+    inviting: GatewayProcess,
     database: "asyncpg.Connection[asyncpg.Record]",
     module_postgres_dsn: str,
 ) -> None:
     """Admins and the operator make codes, each for one account; a taken name burns none; without one no account."""
-    invite = rooms.gateway(AUTH__REGISTRATION="invite", GATEWAY__PUBLIC_URL="https://watch.example")
     admin = await somebody(ann)
     assert (await ann.post("invitations")).code == "forbidden"
     await database.execute("UPDATE users SET role = 'admin' WHERE id = $1", admin.user)
     made = await admin.post("invitations", {"expires_in": 3600})
-    code, visitor = made.json["code"], ann.somebody_else(invite.own)
+    code, visitor = made.json["code"], ann.somebody_else(inviting.own)
     name = f"invited-{next(_names)}"
 
     async def register(username: str, invitation: str | None) -> Answer:
@@ -504,6 +509,88 @@ async def test_a_site_by_invitation_takes_those_who_have_one_once(
     assert (await register(name, code)).code == "forbidden"
     stored = await database.fetch("SELECT hash FROM site_invitations")
     assert not any(code.encode() in row["hash"] for row in stored)
+
+
+async def site_admin(ann: Person, database: "asyncpg.Connection[asyncpg.Record]") -> Person:
+    """Somebody who may invite to the site, where there are no invitations yet."""
+    admin = await somebody(ann)
+    await database.execute("UPDATE users SET role = 'admin' WHERE id = $1", admin.user)
+    await database.execute("DELETE FROM site_invitations")
+    return admin
+
+
+async def test_codes_for_accounts_are_listed_without_the_codes(
+    ann: Person,
+    inviting: GatewayProcess,
+    database: "asyncpg.Connection[asyncpg.Record]",
+    module_postgres_dsn: str,
+) -> None:
+    """Newest first and in pages, by whom, until when and who came; what is listed opens nothing."""
+    admin = await site_admin(ann, database)
+    me = {"id": admin.user, "username": (await admin.get("users/me")).json["username"]}
+    by_operator = await make_invitation(module_postgres_dsn, None)
+    used = (await admin.post("invitations")).json
+    unused = (await admin.post("invitations", {"expires_in": 3600})).json
+    await database.execute("UPDATE site_invitations SET created_at = 1 WHERE created_by = 'operator'")
+    visitor = ann.somebody_else(inviting.own)
+    body = {"username": f"listed-{next(_names)}", "password": "correct horse"}
+
+    comer = (await visitor.post("auth/register", {**body, "invitation": used["code"]})).json["user"]
+    first = await admin.get("invitations?limit=2")
+    second = await admin.get(f"invitations?limit=2&after={first.json['next']}")
+
+    listed = {one["id"]: one for one in first.json["items"]}
+    no_code = {name: unused[name] for name in unused if name not in {"code", "url"}}
+    assert listed[unused["id"]] == {**no_code, "created_by": me, "used_by": None, "used_at": None}
+    assert listed[used["id"]]["used_by"] == {"id": comer["id"], "username": body["username"]}
+    assert listed[used["id"]]["used_at"] >= used["created_at"]
+    (operators,) = second.json["items"]
+    assert operators["created_by"] == {"id": "operator", "username": "operator"}
+    assert operators["expires_at"] is None
+    assert second.json["next"] is None
+    shown = str(first.json) + str(second.json)
+    assert not any(code in shown for code in (by_operator, used["code"], unused["code"]))
+    answer = await visitor.post("auth/register", {**body, "invitation": unused["id"]})
+    assert answer.code == "forbidden"
+
+
+async def test_a_code_for_an_account_can_be_taken_back_until_it_is_used(
+    ann: Person, inviting: GatewayProcess, database: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """By any admin: it opens nothing any more and is gone from the list; a used one stands."""
+    admin, other = await site_admin(ann, database), await somebody(ann)
+    await database.execute("UPDATE users SET role = 'root' WHERE id = $1", other.user)
+    taken_back, used = [(await admin.post("invitations")).json for _ in range(2)]
+    visitor = ann.somebody_else(inviting.own)
+    body = {"username": f"revoked-{next(_names)}", "password": "correct horse"}
+
+    assert (await other.send("DELETE", f"invitations/{taken_back['id']}")).status == 204
+    assert (
+        await visitor.post("auth/register", {**body, "invitation": taken_back["code"]})
+    ).code == "forbidden"
+    assert (await visitor.post("auth/register", {**body, "invitation": used["code"]})).status == 201
+    assert (await other.send("DELETE", f"invitations/{used['id']}")).code == "conflict"
+    for unknown in (taken_back["id"], taken_back["code"], "nosuch", "ab.cd", "%00"):
+        assert (await other.send("DELETE", f"invitations/{unknown}")).code == "not_found"
+    assert [one["id"] for one in (await admin.get("invitations")).json["items"]] == [used["id"]]
+    acts = await database.fetch("SELECT act, target FROM audit WHERE actor = $1", other.user)
+    assert ("user.invitation_taken_back", taken_back["id"]) in [(row["act"], row["target"]) for row in acts]
+
+
+async def test_codes_for_accounts_are_the_admins_business(
+    ann: Person, database: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Neither users nor a banned admin see or revoke them, as they make none; a cursor that is none is refused."""
+    admin, banned = await site_admin(ann, database), await somebody(ann)
+    id_ = (await admin.post("invitations")).json["id"]
+    await database.execute("UPDATE users SET role = 'admin', state = 'banned' WHERE id = $1", banned.user)
+
+    for person in (ann, banned):
+        assert (await person.get("invitations")).code == "forbidden"
+        assert (await person.send("DELETE", f"invitations/{id_}")).code == "forbidden"
+        assert (await person.post("invitations")).code == "forbidden"
+    assert (await admin.get("invitations?after=nosuch")).code == "invalid"
+    assert len((await admin.get("invitations")).json["items"]) == 1
 
 
 async def test_abandoned_rooms_go_and_those_in_use_stay(
