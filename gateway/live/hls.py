@@ -81,7 +81,7 @@ async def rendition_of(request: web.Request) -> Rendition:
     stream, name = request.match_info["stream"], request.match_info["rendition"]
     rendition = live.renditions.find(stream, name)
     if rendition is None:
-        # A playlist of another gateway named it.
+        # A playlist of another gateway named it, or this one is still reading.
         rendition = await live.renditions.open(stream, name, live=False)
     return rendition
 

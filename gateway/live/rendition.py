@@ -112,14 +112,15 @@ class Rendition:
         """
         try:
             async with asyncio.timeout(FIRST_PLAYLIST_S):
-                while not self._is_ready(live=live):
+                while not self.is_ready(live=live):
                     if self.index.ended and not self._loading and not live:
                         raise offline(self.stream)
                     await self.change()
         except TimeoutError:
             raise _unavailable("The first segment is not there yet.") from None
 
-    def _is_ready(self, *, live: bool) -> bool:
+    def is_ready(self, *, live: bool) -> bool:
+        """Whether there is a playlist, with `live` one that has not ended."""
         index = self.index
         there = bool(index.target_duration and index.segments) and not self._loading
         return there and not (live and index.ended)
@@ -310,8 +311,9 @@ class Renditions:
         return rendition
 
     def find(self, stream: str, name: str) -> Rendition | None:
-        """The rendition, if it is followed here."""
-        return self._renditions.get((stream, name))
+        """The rendition, if it is followed here and what there was of it has been read."""
+        rendition = self._renditions.get((stream, name))
+        return rendition if rendition is not None and rendition.is_ready(live=False) else None
 
     def stop(self) -> None:
         """Let go of all who wait: this gateway goes."""

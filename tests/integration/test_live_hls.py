@@ -75,6 +75,22 @@ async def test_everything_a_playlist_names_can_be_had_from_any_gateway(site: Sit
                 assert body.startswith(b"ftyp")
 
 
+async def test_players_of_a_gateway_that_died_find_everything_at_another_at_once(site: Site) -> None:
+    """Asked for while it still reads what there is, a part is waited for and given, not taken for one to come."""
+    encoder, _, bodies = await go_live(site, parts=120)
+    _, _, playlist = await site.get(media(encoder.stream))
+    part = next(uri for uri in reversed(uris(playlist)) if uri.startswith("11-") and uri.endswith(".9.m4s"))
+
+    asked = [asyncio.create_task(site.get(media(encoder.stream), gateway=1))]
+    for _ in range(40):
+        asked.append(asyncio.create_task(site.get(f"/live/{encoder.stream}/source/{part}", gateway=1)))
+        await asyncio.sleep(0.001)
+    answers = await asyncio.gather(*asked)
+
+    assert [status for status, _, _ in answers] == [200] * len(answers)
+    assert {body for _, _, body in answers[1:]} == {bodies[119]}
+
+
 async def test_a_blocked_reload_and_a_hinted_part_are_answered_when_the_part_is_there(site: Site) -> None:
     """Neither earlier nor noticeably later, for many players at once."""
     encoder, packager, _ = await go_live(site)
