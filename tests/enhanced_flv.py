@@ -61,7 +61,8 @@ def enhanced_file(
                 sources.append((number * size / rate, sound, block))
         for _, stream, frame in sorted(sources, key=lambda source: source[0]):
             container.mux(stream.encode(frame))
-        for stream in container.streams:
+        streams: list[Any] = list(container.streams)
+        for stream in streams:
             container.mux(stream.encode(None))
     return file.getvalue()
 

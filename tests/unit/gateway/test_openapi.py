@@ -16,7 +16,7 @@ import gateway.http.sign_in
 import gateway.http.streams
 from bus_schemas.errors import HTTP_STATUS, ErrorCode
 from gateway.http.api_page import render
-from gateway.http.endpoints import ENDPOINTS
+from gateway.http.endpoints import ENDPOINTS, Endpoint
 from gateway.http.openapi import document, refusals
 
 PARTS = (
@@ -48,6 +48,10 @@ def whole() -> web.Application:
     return app
 
 
+def endpoints_of(app: web.Application) -> list[Endpoint]:
+    return app[ENDPOINTS]
+
+
 def without_names(path: str) -> str:
     """Parameters may be called otherwise."""
     return re.sub(r"{[a-z_]+}", "{}", path)
@@ -60,7 +64,7 @@ def test_every_promised_endpoint_is_there_and_nothing_beyond() -> None:
         for method, path in re.findall(r"(GET|POST|PATCH|DELETE) (\S+)", PROMISED)
     }
 
-    assert {(one.method, without_names(one.path)) for one in whole()[ENDPOINTS]} == promised
+    assert {(one.method, without_names(one.path)) for one in endpoints_of(whole())} == promised
 
 
 def test_every_route_of_the_api_is_in_the_document() -> None:
@@ -73,7 +77,7 @@ def test_every_route_of_the_api_is_in_the_document() -> None:
     }
     documented = {
         (method.upper(), "/api/v1" + path)
-        for path, operations in document(app[ENDPOINTS], "1")["paths"].items()
+        for path, operations in document(endpoints_of(app), "1")["paths"].items()
         for method in operations
     }
 
@@ -82,7 +86,7 @@ def test_every_route_of_the_api_is_in_the_document() -> None:
 
 def test_every_reference_leads_somewhere_and_every_operation_is_named_once() -> None:
     """No dangling $ref, no two operations of one id, path parameters all declared."""
-    made = document(whole()[ENDPOINTS], "1")
+    made = document(endpoints_of(whole()), "1")
     text = repr(made)
     operations = [(path, one) for path, methods in made["paths"].items() for one in methods.values()]
 
@@ -96,9 +100,9 @@ def test_every_reference_leads_somewhere_and_every_operation_is_named_once() -> 
 def test_every_refusal_of_an_endpoint_is_documented() -> None:
     """By its status, as a problem document."""
     app = whole()
-    made = document(app[ENDPOINTS], "1")
+    made = document(endpoints_of(app), "1")
 
-    for endpoint in app[ENDPOINTS]:
+    for endpoint in endpoints_of(app):
         responses = made["paths"]["/" + endpoint.path][endpoint.method.lower()]["responses"]
         for code in refusals(endpoint):
             assert "application/problem+json" in responses[str(HTTP_STATUS[code])]["content"]
@@ -107,7 +111,7 @@ def test_every_refusal_of_an_endpoint_is_documented() -> None:
 
 def test_the_page_shows_every_operation_and_escapes_what_it_shows() -> None:
     """Plain HTML without scripts."""
-    made = document(whole()[ENDPOINTS], "<script>")
+    made = document(endpoints_of(whole()), "<script>")
     page = render(made)
 
     assert all(f"/api/v1{path}" in page for path in made["paths"])

@@ -20,7 +20,7 @@ def watching() -> Liveness:
 
 def run(liveness: Liveness, last_sign: float, offset: float, until: float = 100.0) -> list[tuple[float, Due]]:
     """What a peer gets that gave its last sign at `last_sign`, looked at each second from `offset` on."""
-    got = []
+    got: list[tuple[float, Due]] = []
     now, silent = offset, False
     while now < until:
         if not silent and now > last_sign:

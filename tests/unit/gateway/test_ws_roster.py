@@ -33,7 +33,7 @@ class Gateways:
             roster.hear(presence, now)
 
     def due(self, now: float) -> list[tuple[str, str, str]]:
-        said = [
+        said: list[tuple[str, str, str]] = [
             (name, one.change, one.user.id)
             for name, roster in self.rosters.items()
             for one in roster.due(now)

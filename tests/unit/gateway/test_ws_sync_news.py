@@ -1,5 +1,6 @@
 """What a room is told of how its members keep to it, and how often."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -79,10 +80,11 @@ def test_small_steps_add_up_to_news() -> None:
 
 def test_one_who_turns_all_the_time_is_told_of_now_and_then() -> None:
     """Buffering at most once a second, drift every three; what stands at the end is told."""
-    for every, make in (
+    turns: list[tuple[float, Callable[[int], PresentMember]]] = [
         (BUFFERING_EVERY_S, lambda number: member("a", buffering=number % 2 == 0)),
         (DRIFT_EVERY_S, lambda number: member("a", float(number * 100))),
-    ):
+    ]
+    for every, make in turns:
         news = SyncNews()
         looks = [number * LOOK_S for number in range(121)]
         told = [now for number, now in enumerate(looks) if look(news, now, make(number))]

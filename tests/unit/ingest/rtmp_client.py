@@ -44,12 +44,14 @@ def chunk(
     """One message as a type 0 chunk and type 3 chunks of `size`."""
     field = min(timestamp, 0xFFFFFF)
     extended = timestamp.to_bytes(4, "big") if timestamp >= 0xFFFFFF else b""
-    if chunk_stream < 64:
-        basic = lambda fmt: bytes((fmt << 6 | chunk_stream,))  # noqa: E731
-    elif chunk_stream < 320:
-        basic = lambda fmt: bytes((fmt << 6, chunk_stream - 64))  # noqa: E731
-    else:
-        basic = lambda fmt: bytes((fmt << 6 | 1,)) + (chunk_stream - 64).to_bytes(2, "little")  # noqa: E731
+
+    def basic(fmt: int) -> bytes:
+        if chunk_stream < 64:
+            return bytes((fmt << 6 | chunk_stream,))
+        if chunk_stream < 320:
+            return bytes((fmt << 6, chunk_stream - 64))
+        return bytes((fmt << 6 | 1,)) + (chunk_stream - 64).to_bytes(2, "little")
+
     out = basic(0) + field.to_bytes(3, "big") + len(payload).to_bytes(3, "big") + bytes((kind,))
     out += stream_id.to_bytes(4, "little") + extended + payload[:size]
     for at in range(size, len(payload), size):

@@ -84,7 +84,7 @@ class Stage:
             self.audience.notice()
 
     def counted(self, counter: Counter) -> float:
-        return counter._value.get()
+        return float(counter._value.get())
 
 
 def shown(listener: Listener) -> str:

@@ -1,5 +1,6 @@
 """Playing, reconnecting and announcing: the parts of a connection that are not about publishing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -163,12 +164,13 @@ def test_our_own_mistakes_are_ours() -> None:
     """Accepting, refusing or ending what nobody asked for."""
     peer = Peer()
     nobody = PlayRequested(7, "x", "")
-    for act in (
+    acts: list[Callable[[], object]] = [
         lambda: peer.connection.accept(nobody),
         lambda: peer.connection.refuse(nobody, "c", "d"),
         lambda: peer.connection.end_play(nobody, "d"),
         lambda: Connection(nonce=b"n").ask_to_reconnect("d"),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(LocalProtocolError):
             act()
 

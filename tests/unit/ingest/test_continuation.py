@@ -10,7 +10,7 @@ HEADERS = CodecHeaders(b"v", b"a")
 SECOND = 1_000_000
 
 
-def before(flags: TagFlags = TagFlags.NONE, headers: CodecHeaders | None = HEADERS) -> Before:
+def before(flags: int = TagFlags.NONE, headers: CodecHeaders | None = HEADERS) -> Before:
     return Before(TagHeader(flags, 2, 50, 700, 60_000, 100 * SECOND), headers, 2, 700)
 
 

@@ -49,7 +49,7 @@ def tags(message: TagMessage) -> list[tuple[int, int]]:
     return [(tag.type, tag.timestamp_ms) for tag in flv.demux(message.payload[HEADER_SIZE:])]
 
 
-def flags(messages: list[TagMessage]) -> list[TagFlags]:
+def flags(messages: list[TagMessage]) -> list[int]:
     return [message.flags for message in messages]
 
 

@@ -16,9 +16,7 @@ from tests.unit.gateway.live_sources import (
 )
 
 
-def header(
-    dts_ms: int, *, epoch: int = EPOCH, flags: TagFlags = TagFlags.NONE, arrival_ms: int = 0
-) -> TagHeader:
+def header(dts_ms: int, *, epoch: int = EPOCH, flags: int = TagFlags.NONE, arrival_ms: int = 0) -> TagHeader:
     return TagHeader(flags, 0, 0, epoch, dts_ms, (EPOCH + arrival_ms) * 1_000)
 
 

@@ -74,7 +74,8 @@ def test_an_empty_playlist_leads_nowhere(mode: PlaybackMode) -> None:
 def test_shuffle_plays_each_item_once_a_round(count: int, rounds: int) -> None:
     """Round after round, none twice, none left out, and no item right after itself."""
     playlist = [Entry(f"i{number}", position=number) for number in range(count)]
-    current, played = "i0", ("i0",)
+    current = "i0"
+    played: tuple[str, ...] = (current,)
     order = ["i0"]
 
     for _ in range(count * rounds - 1):

@@ -76,7 +76,7 @@ def messages(
     generation: int = 0,
     first: int = 0,
     headers: Sequence[bytes] = (AVC_HEADER, AAC_HEADER),
-    flags: TagFlags = TagFlags.NONE,
+    flags: int = TagFlags.NONE,
     pdt_offset_us: int | None = ARRIVAL_US,
     announce: bool = True,
 ) -> list[Message]:
@@ -87,7 +87,7 @@ def messages(
     dts = count = 0
     sequence = first
 
-    def flush(extra: TagFlags = TagFlags.NONE) -> None:
+    def flush(extra: int = TagFlags.NONE) -> None:
         nonlocal sequence, count
         arrival = ARRIVAL_US + dts * 1000 + 3_000
         header = TagHeader(extra, generation, sequence, epoch, dts, arrival)

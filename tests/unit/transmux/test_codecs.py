@@ -95,7 +95,7 @@ def demuxed(data: bytes, form: str) -> dict[str, list[tuple[float, float, bytes]
     found: dict[str, list[tuple[float, float, bytes]]] = defaultdict(list)
     av.logging.set_level(av.logging.WARNING)
     try:
-        with Capture() as logged, av.open(io.BytesIO(data), format=form) as container:
+        with Capture() as logged, av.open(io.BytesIO(data), "r", format=form) as container:
             decoded = 0
             for packet in container.demux():
                 if packet.size and packet.dts is not None and packet.pts is not None:

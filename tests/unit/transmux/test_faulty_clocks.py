@@ -113,7 +113,10 @@ def test_sound_that_begins_late_joins_at_its_time() -> None:
 
     assert [init.header.codecs for init in inits_of(made)] == ["avc1.4d400d", "avc1.4d400d,mp4a.40.2"]
     second = inits_of(made)[1]
-    both = [second, *(part for part in parts_of(made) if part.header.init == second.header.init)]
-    samples = shown(list(both))
+    both: list[Output] = [
+        second,
+        *(part for part in parts_of(made) if part.header.init == second.header.init),
+    ]
+    samples = shown(both)
     assert samples[False][0][0] >= 4_000 - 30
     assert all(abs(decode - true) < 30 for true, decode, _ in (*samples[True], *samples[False]))

@@ -24,7 +24,7 @@ def packaged(tags: tuple[flv.Tag, ...]) -> bytes:
 def demuxed(data: bytes) -> Samples:
     """DTS and PTS in µs, key flag and bytes of every packet, by kind of track."""
     samples: Samples = defaultdict(list)
-    with av.open(io.BytesIO(data), format="mp4") as container:
+    with av.open(io.BytesIO(data), "r", format="mp4") as container:
         for packet in container.demux():
             if packet.size and packet.dts is not None and packet.pts is not None:
                 base: Any = packet.time_base
@@ -74,7 +74,7 @@ def test_it_decodes_without_a_warning(video: bool, audio: bool) -> None:
     data = packaged(encoded(video=video, audio=audio))
     av.logging.set_level(av.logging.WARNING)
     try:
-        with Capture() as logged, av.open(io.BytesIO(data), format="mp4") as container:
+        with Capture() as logged, av.open(io.BytesIO(data), "r", format="mp4") as container:
             decoded = [frame for packet in container.demux() for frame in packet.decode()]
     finally:
         av.logging.set_level(None)
@@ -92,7 +92,7 @@ def test_a_single_part_plays_behind_its_init_segment() -> None:
     init = inits_of(made)[0]
     second = next(part for part in parts_of(made) if part.header.msn == 1)
 
-    with av.open(io.BytesIO(init.body + second.body), format="mp4") as container:
+    with av.open(io.BytesIO(init.body + second.body), "r", format="mp4") as container:
         frames = list(container.decode(video=0))
 
     assert len(frames) == 6
