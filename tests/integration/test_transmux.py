@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
@@ -330,13 +331,24 @@ async def test_an_ended_stream_that_was_not_tidied_away_is_by_the_next_worker(st
     await until(lambda: stage.ended)
     await until_async(lambda: _no(stage.job_left()))
     untold = await stage.stopped()
+    told: list[bytes] = []
 
-    await stage.bus.js.publish(LIVE_HEADER.at(stream=stage.stream), stream[0][1])
+    async def hear(message: Msg) -> None:
+        told.append(message.data)
+
+    await stage.bus.nc.subscribe(LIVE_EVENT.at(stream=stage.stream), cb=hear)
     job = TransmuxJob(stream=stage.stream, epoch=EPOCH)
-    await emit(stage.bus, JOBS_TRANSMUX, job, stream=stage.stream)
-    await until_async(lambda: _no(stage.job_left()))
+    counts: list[int] = []
+    for headers in (True, False, True):
+        if headers:
+            await stage.bus.js.publish(LIVE_HEADER.at(stream=stage.stream), stream[0][1])
+        await emit(stage.bus, JOBS_TRANSMUX, job, stream=stage.stream)
+        await until_async(lambda: _no(stage.job_left()))
+        await stage.bus.nc.flush()
+        counts.append(len(told))
 
     assert untold is None
+    assert counts == [1, 1, 2], "once, and again where headers say that his publisher did not hear it"
     assert await direct.last(stage.bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stage.stream)) is None
     assert await stage.stopped() == (StopReason.LOST, EPOCH)
     assert sum(bool(header.flags & PartFlags.END) for header in stage.headers) == 1

@@ -110,6 +110,7 @@ class Lease:
         self._last_header: TagHeader | None = None
         self._init = 0
         self._lost = False
+        self._ended_before = False
 
     async def run(self) -> None:
         """Package until the stream ends or another worker has it; then answer the job."""
@@ -193,9 +194,7 @@ class Lease:
             if max(last.epoch, last.checkpoint.job_epoch) > job.epoch:
                 return Outcome.SUPERSEDED
             if last.flags & PartFlags.END and last.epoch == job.epoch:
-                # Whoever wrote END died before the stream was tidied away.
-                self._init = last.init
-                self._lost = not await self._was_told()
+                self._init, self._ended_before = last.init, True
                 return Outcome.ENDED
             self._segmenter = self._resume(last, init)
             if last.epoch == job.epoch:
@@ -358,10 +357,15 @@ class Lease:
         stream, epoch = self.job.stream, self.job.epoch
         try:
             header = await direct.last(self._bus, LIVE_HEADERS.name, LIVE_HEADER.at(stream=stream))
-            if header and TagHeader.unpack(header.data).epoch <= epoch:
+            if header and TagHeader.unpack(header.data).epoch > epoch:
+                header = None
+            # Who wrote END died before he tidied; or the publisher, cut off meanwhile, has written his headers since:
+            # he has to hear that his session is over, so that he begins another.
+            lost = self._lost or (self._ended_before and (header is not None or not await self._was_told()))
+            if header:
                 await self._delete_header(header.sequence)
             await self._store.expire_inits(self._init)
-            if self._lost:
+            if lost:
                 stopped = StreamStopped(
                     stream=stream, epoch=epoch, at=now_ms(), reason=StopReason.LOST, room=self.job.room
                 )
