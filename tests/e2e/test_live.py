@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import av
 import pytest
@@ -65,6 +65,35 @@ async def test_chromium_plays_the_stream_page(stack: MatineeStack, chromium: str
             await page.wait_for_function(
                 f"() => document.querySelector('video').currentTime > {begun} + 2", timeout=60_000
             )
+
+
+@pytest.mark.browser
+async def test_the_page_of_a_private_stream_connects_again_with_a_newer_token(
+    stack: MatineeStack, chromium: str
+) -> None:
+    """The token it began with lives for minutes only: after the publisher's end it asks with others."""
+    used: set[str] = set()
+    newer: asyncio.Queue[str] = asyncio.Queue()
+    async with person(stack) as ann, browser(chromium) as running:
+        made = await ann.call("POST", "streams", {"title": "e2e", "private": True})
+        with encoder(f"{stack.rtmp}/{made['stream_key']}", seconds=9):
+            page = await page_of(running, ann, f"/s/{made['stream']}")
+
+            def note(request: Any) -> None:
+                asked = urlsplit(request.url)
+                if asked.path == f"/live/{made['stream']}.flv":
+                    newer.put_nowait(parse_qs(asked.query)["token"][0])
+
+            page.on("request", note)
+            moves = "() => (document.querySelector('video')?.currentTime ?? 0) > 1"
+            await page.wait_for_function(moves, timeout=60_000)
+            while not newer.empty():
+                used.add(newer.get_nowait())
+            async with asyncio.timeout(40):
+                while (await newer.get()) in used:
+                    pass
+
+    assert used
 
 
 async def _until_ended(someone: Person, playlist: str, within: float = 20.0) -> str:

@@ -23,6 +23,8 @@ const REMAIN_S = { flv: 0.4, hls: 1 };
 
 export function StreamPage({ id }: { id: string }) {
   const video = useRef<HTMLVideoElement>(null);
+  const current = useRef<Player | null>(null);
+  const restricted = useRef(false);
   const [way, setWay] = useState<Way>(typeof MediaSource === "undefined" ? "hls" : "flv");
   const [info, setInfo] = useState<StreamInfo | null>(null);
   const [watching, setWatching] = useState<number | null>(null);
@@ -34,7 +36,6 @@ export function StreamPage({ id }: { id: string }) {
     const element = video.current;
     if (element === null) return;
     let gone = false;
-    let player: Player | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const start = async () => {
       let token: string | undefined;
@@ -43,6 +44,7 @@ export function StreamPage({ id }: { id: string }) {
         if (gone) return;
         setInfo(answer);
         token = playTokenOf(answer);
+        restricted.current = token !== undefined;
       } catch (error) {
         if (gone) return;
         if (error instanceof Problem && error.code === "not_found") {
@@ -66,7 +68,7 @@ export function StreamPage({ id }: { id: string }) {
         loaded: () => !gone && setFailure(null),
       });
       if (gone) opened?.destroy();
-      else player = opened;
+      else current.current = opened;
     };
     void start();
     const chase = setInterval(() => catchUp(element, way), 1_000);
@@ -80,14 +82,24 @@ export function StreamPage({ id }: { id: string }) {
       clearTimeout(timer);
       clearInterval(chase);
       off.abort();
-      player?.destroy();
+      current.current?.destroy();
+      current.current = null;
     };
   }, [id, way]);
 
   useEffect(() => {
     const look = () => {
-      if (document.hidden) return;
-      api.stream(id).then(setInfo, () => undefined);
+      // Seen or not, a player that connects again brings a token, and it lives for minutes.
+      if (document.hidden && !restricted.current) return;
+      api.stream(id).then(
+        (answer) => {
+          setInfo(answer);
+          const fresh = playTokenOf(answer);
+          restricted.current = fresh !== undefined;
+          if (fresh !== undefined) current.current?.setToken(fresh);
+        },
+        () => undefined,
+      );
     };
     const timer = setInterval(look, REFRESH_MS);
     return () => clearInterval(timer);
