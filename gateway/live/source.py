@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from gateway.http.problems import AWAY
 from gateway.live.fanout import Fanout
 from gateway.live.liveness import offline
 from media import flv
@@ -83,7 +84,7 @@ class LiveSources:
         self._settings = settings
         self._metrics = metrics
         self._sources: dict[str, LiveSource] = {}
-        self._opening: dict[str, asyncio.Task[LiveSource | None]] = {}
+        self._opening: dict[str, asyncio.Task[LiveSource | Exception | None]] = {}
         self._pulled = metrics.gauge("matinee_live_streams")
         bus.on_reconnect.append(self._after_reconnect)
 
@@ -96,17 +97,24 @@ class LiveSources:
                 opening = self._tasks.spawn(f"live-open:{stream}", self._open(stream))
                 self._opening[stream] = opening
                 opening.add_done_callback(lambda _: self._opening.pop(stream, None))
-            source = await asyncio.shield(opening)
-            if source is None:
+            opened = await asyncio.shield(opening)
+            if isinstance(opened, Exception):
+                raise opened
+            if opened is None:
                 raise offline(stream)
+            source = opened
         source.feed.wanted()
         await source.wait_playable()
         return source
 
-    async def _open(self, stream: str) -> LiveSource | None:
+    async def _open(self, stream: str) -> LiveSource | Exception | None:
+        """None: nobody publishes. A bus that is away is given back: it is no fault of the task."""
         source = LiveSource(self._bus, self._tasks, stream, self._settings, self._metrics)
-        if not await source.feed.is_live():
-            return None
+        try:
+            if not await source.feed.is_live():
+                return None
+        except AWAY as error:
+            return error
         self._sources[stream] = source
         self._pulled.inc()
         self._tasks.spawn(f"live:{stream}", self._pull(source))

@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.parts import PartHeader
 from bus_schemas.viewers import Protocol
+from gateway.http.problems import AWAY
 from gateway.live.hls import rendition_of
 from gateway.live.media_answer import Playlist, give_media, give_playlist
 from gateway.live.parts import LIVE
@@ -38,7 +39,7 @@ class TransportStream:
         self.asked_at = asyncio.get_running_loop().time()
         self._rendition = rendition
         self._tasks = tasks
-        self._made: OrderedDict[str, asyncio.Task[bytes]] = OrderedDict()
+        self._made: OrderedDict[str, asyncio.Task[bytes | Exception]] = OrderedDict()
         self._playlist: tuple[int, Playlist] | None = None
         self._muxer: tuple[int, Muxer] | None = None
 
@@ -72,15 +73,22 @@ class TransportStream:
         self._made.move_to_end(name)
         while len(self._made) > KEPT:
             self._made.popitem(last=False)
-        return await asyncio.shield(making)
+        made = await asyncio.shield(making)
+        if isinstance(made, Exception):
+            self._made.pop(name, None)
+            raise made
+        return made
 
-    async def _make(self, segment: Segment) -> bytes:
+    async def _make(self, segment: Segment) -> bytes | Exception:
+        """Its bytes; or why there are none, which is no fault of the task."""
         try:
             muxer = self._muxer_of(segment.init)
             return await asyncio.to_thread(muxer.segment, await self._rendition.bodies(segment), segment.msn)
         except TsError as exc:
             log.warning("no transport stream", stream=self._rendition.stream, msn=segment.msn, error=str(exc))
-            raise Refused(ErrorCode.NOT_FOUND, "This segment is not to be had as MPEG-TS.") from None
+            return Refused(ErrorCode.NOT_FOUND, "This segment is not to be had as MPEG-TS.")
+        except (Refused, *AWAY) as exc:
+            return exc
 
     def _muxer_of(self, init: int) -> Muxer:
         if self._muxer is None or self._muxer[0] != init:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -97,6 +98,25 @@ async def test_a_newcomer_after_the_outage_is_served(site: Site, nats_server: Ru
 
     async with site.watch(encoder.stream) as viewer:
         await viewer.wait_for(key[-1])
+
+
+async def test_newcomers_during_the_outage_are_told_to_come_again_and_not_written_down(
+    site: Site, gateways: list[GatewayProcess], nats_server: RunningServer
+) -> None:
+    """503 with a time in every format, soon; a room full of them leaves no traceback for each."""
+    stream = await site.make_stream()
+    nats_server.kill()
+    began = time.monotonic()
+
+    paths = (".flv", ".mp4", "/index.m3u8", "/source/index.m3u8", "/manifest.mpd", "/source/ts.m3u8")
+    answers = [await asyncio.gather(*(site.get(f"/live/{stream}{path}") for path in paths)) for _ in range(2)]
+    took = time.monotonic() - began
+    nats_server.start()
+
+    for status, headers, body in answers[0] + answers[1]:
+        assert (status, headers["Retry-After"], headers["Cache-Control"]) == (503, "1", "no-store"), body
+    assert took < 15
+    assert '"level": "error"' not in gateways[0].log.read_text()
 
 
 async def test_a_gateway_that_goes_lets_its_viewers_go(site: Site, gateways: list[GatewayProcess]) -> None:
