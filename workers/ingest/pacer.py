@@ -1,28 +1,37 @@
-"""When tag messages go out: at once while few publish, together a hundred times a second while many do.
+"""When media is read and tag messages go out: at once while few publish, in turns while many do.
 
-Each write to the bus wakes a process at both ends, and with fifty publishers those wake-ups cost more
-than the media. So what all publications have ready in one turn goes out as one write, and the audio that
-has waited for a video frame is looked after by the same turn instead of a timer for each stream.
+Each packet of each publisher wakes this process, and each write to the bus one at both ends; with fifty publishers
+the wake-ups, and the caches that are cold at each of them, cost more than the media. So from so many publications on
+the process rests between turns: what came meanwhile is read in one go, what all have ready goes out as one write, and
+the audio that has waited for a video frame is looked after by the same turn instead of a timer for each stream.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final, Protocol
 
 from runtime.clock import now_us
 
-TURN_S: Final = 0.01
-"""The longest that a message waits for others."""
-FEW: Final = 8
-"""Up to so many publications nothing waits: their latency is worth more than their wake-ups."""
+TURNS: Final = ((32, 0.015), (8, 0.01))
+"""Above so many publications, a turn each so many seconds: the longest that a message waits for others. Up to the
+least of them nothing waits: their latency is worth more than their wake-ups."""
+FEW: Final = TURNS[-1][0]
+WATCH_S: Final = 0.01
+"""How often audio that waits is looked at while few publish."""
+
+
+def turn_s(publications: int) -> float:
+    """The length of a turn, s; 0 where nothing waits for one."""
+    return next((seconds for more_than, seconds in TURNS if publications > more_than), 0.0)
 
 
 class Waiting(Protocol):
     """A publication as the pacer sees it."""
 
-    def on_turn(self, now_us: int) -> None:
-        """Give what has waited its time by now, µs since 1970; awaits nothing."""
+    def on_turn(self, now_us: int, next_us: int) -> None:
+        """Give what has waited its time by the next turn, µs since 1970; awaits nothing."""
 
 
 class Ready(Protocol):
@@ -57,18 +66,39 @@ class Pacer:
 
     async def run(self) -> None:
         """Give turns, for ever."""
-        loop = asyncio.get_running_loop()
+        began = time.monotonic()
         while True:
-            if self._all:
-                turn = loop.call_later(TURN_S, self._wake.set)
-                await self._wake.wait()
-                turn.cancel()
+            turn = turn_s(len(self._all))
+            if turn:
+                await self._rest(began + turn)
+                began = time.monotonic()
             else:
-                await self._wake.wait()
+                await self._wait()
             self._wake.clear()
             now = now_us()
+            following = now + int((turn or WATCH_S) * 1e6)
             for publication in tuple(self._all):
-                publication.on_turn(now)
+                publication.on_turn(now, following)
             ready, self._ready = self._ready, []
             for sender in ready:
                 await sender.send()
+
+    async def _wait(self) -> None:
+        """Until somebody has something, or audio is to be looked at."""
+        if not self._all:
+            await self._wake.wait()
+            return
+        look = asyncio.get_running_loop().call_later(WATCH_S, self._wake.set)
+        await self._wake.wait()
+        look.cancel()
+
+    async def _rest(self, until: float) -> None:
+        """Stand still with the whole process, so that the sockets fill, then read them all.
+
+        To wait for the loop instead would be to serve each packet as it comes.
+        """
+        await asyncio.sleep(0)  # what was sent in this turn is written first
+        pause = until - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)  # noqa: ASYNC251 - that is the point
+        await asyncio.sleep(0)

@@ -21,8 +21,8 @@ from workers.ingest.rtmp import amf0
 from workers.ingest.rtmp.events import MediaKind
 from workers.ingest.timestamps import ProgramClock, TimestampRepair
 
-AUDIO_WAIT_US: Final = 40_000
-"""How long audio waits for a video frame until it is due; with a turn of the pacer at most 50 ms (DESIGN.md §4)."""
+AUDIO_WAIT_US: Final = 50_000
+"""How long audio waits for a video frame at most (DESIGN.md §4)."""
 AUDIO_SPAN_MS: Final = 50
 """The longest that a message of audio spans."""
 AUDIO_KEY_MS: Final = 2_000
@@ -165,11 +165,14 @@ class Packer:
             return self._pack(kind, dts, frame, arrival_us, key)
         return self._open(_Frame(kind, dts, frame, arrival_us, key))
 
-    def flush_waiting(self, now_us: int) -> list[TagMessage]:
-        """Audio that has waited its time, and an opening that has waited its own."""
+    def flush_waiting(self, now_us: int, next_us: int | None = None) -> list[TagMessage]:
+        """Audio that has waited its time, and an opening that has waited its own.
+
+        `next_us`: when somebody looks again; what would have waited too long by then goes now.
+        """
         if not self._started:
             return self._begin() if self._may_begin(now_us) else []
-        if self._audio_since is None or 0 <= now_us - self._audio_since < AUDIO_WAIT_US:
+        if self._audio_since is None or 0 <= (next_us or now_us) - self._audio_since < AUDIO_WAIT_US:
             return []
         return self._flush_audio(now_us)
 

@@ -134,11 +134,11 @@ class Publication:
         if messages:
             self._put(messages)
 
-    def on_turn(self, now_us: int) -> None:
-        """Give what has waited its time."""
+    def on_turn(self, now_us: int, next_us: int) -> None:
+        """Give what has waited its time, or will have by the next turn."""
         due = self._packer.due_us
-        if due is not None and due <= now_us and not self.ended:
-            self._put(self._packer.flush_waiting(now_us))
+        if due is not None and due <= next_us and not self.ended:
+            self._put(self._packer.flush_waiting(now_us, next_us))
 
     def limit_access_units(self, most: int) -> None:
         """Refuse frames of more bytes than this from now on."""

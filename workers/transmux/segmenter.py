@@ -41,6 +41,7 @@ CLOCK_SEAM_US: Final = 100_000
 _VIDEO: Final = int(TagType.VIDEO)
 _AUDIO: Final = int(TagType.AUDIO)
 _SCRIPT: Final = int(TagType.SCRIPT)
+_END: Final = TagFlags.END
 _FRAME: Final = int(PacketType.FRAME)
 _KEY: Final = int(FrameType.KEY)
 _FRAMES: Final = frozenset(range(FrameType.KEY, FrameType.COMMAND))
@@ -87,27 +88,30 @@ class Segmenter:
         not FLV, and has then taken nothing of it.
         """
         out: list[Output] = []
-        self._cutter.out = out
+        cutter = self._cutter
+        cutter.out = out
         tags = read_tags(message)
         if not self._admit(header):
             return out
+        flags, generation, _, _, dts_base, arrival_us = header
         first, self._skip_tags = self._skip_tags, 0
-        if not first:
+        if not first and (flags or generation != cutter.generation):
             self._heed_flags(header, tags)
-        if header.flags & TagFlags.END:
-            self._cutter.end()
+        if flags & _END:
+            cutter.end()
             self.ended = True
             return out
         if self.wants_headers:
             self.dropped_frames += len(tags)
             return out
-        dts_base = header.dts_ms
-        self._cutter.arrival_offset = header.arrival_us - dts_base * 1000
-        for index in range(first, len(tags)):
-            kind, timestamp, data = tags[index]
+        cutter.arrival_offset = arrival_us - dts_base * 1000
+        for index, (kind, timestamp, data) in enumerate(tags):
+            if index < first:
+                continue
             # A tag holds 32 bits of the time; the header has them all.
             dts = dts_base + ((timestamp - dts_base + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-            dts = max(dts, 0)
+            if dts < 0:  # noqa: PLR1730 - a call to max() at every tag
+                dts = 0
             if kind == _VIDEO:
                 self._push_video(dts, data, index)
             elif kind == _AUDIO:
@@ -209,10 +213,10 @@ class Segmenter:
         if data[1] != _FRAME:
             return
         composition = int.from_bytes(data[2:5], "big", signed=True)
-        key = frame_type == _KEY
         cutter = self._cutter
         time = max(cutter.lead_time, dts)
-        if not cutter.push_leading(time, composition, key, data[AVC_HEADER_SIZE:], cutter.position(index)):
+        at = cutter.position(index)
+        if not cutter.push_leading(time, composition, frame_type == _KEY, data[AVC_HEADER_SIZE:], at):
             self.dropped_frames += 1
 
     def _push_extended_video(self, dts: int, data: memoryview, index: int) -> None:

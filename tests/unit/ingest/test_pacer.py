@@ -1,9 +1,12 @@
 """Turns of the pacer: few publications send at once, many together."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
-from workers.ingest.pacer import FEW, Pacer
+import pytest
+
+from workers.ingest.pacer import FEW, Pacer, turn_s
 
 
 class Source:
@@ -15,8 +18,8 @@ class Source:
         self._pacer = pacer
         pacer.add(self)
 
-    def on_turn(self, now_us: int) -> None:
-        assert now_us > 0
+    def on_turn(self, now_us: int, next_us: int) -> None:
+        assert 0 < now_us < next_us
         self.turns += 1
 
     async def send(self) -> None:
@@ -69,6 +72,33 @@ def test_many_publications_go_out_in_one_turn() -> None:
 
     assert len({tuple(source.sent_in) for source in sources}) == 1
     assert len(sources[0].sent_in) == 1
+
+
+@pytest.mark.parametrize(
+    ("publications", "seconds"), [(0, 0.0), (8, 0.0), (9, 0.01), (32, 0.01), (33, 0.015)]
+)
+def test_turns_grow_with_the_publications(publications: int, seconds: float) -> None:
+    """Up to eight nothing waits; the longest turn leaves audio most of the 50 ms that it may wait."""
+    assert turn_s(publications) == seconds
+
+
+def test_a_turn_lasts_as_long_as_it_should() -> None:
+    """What all have ready a moment after a turn goes out at the end of the next one, not sooner."""
+
+    async def run() -> float:
+        pacer = Pacer()
+        sources = [Source(pacer) for _ in range(40)]
+        running = asyncio.ensure_future(pacer.run())
+        async with asyncio.timeout(5):
+            while not sources[0].turns:  # noqa: ASYNC110 - rounds of the loop are what is counted
+                await asyncio.sleep(0)
+            began, before = time.monotonic(), sources[0].turns
+            while sources[0].turns < before + 3:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        running.cancel()
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) >= 3 * turn_s(40) - 0.005
 
 
 def test_who_left_gets_no_turn_and_still_sends() -> None:
