@@ -24,6 +24,10 @@ from gateway.services import Services
 KNOWN_S: Final = 2.0
 """How long a stream's row is remembered: what a room's new password takes to bind newcomers."""
 KNOWN_MAX: Final = 10_000
+PATIENCE_S: Final = 0.5
+"""How long who plays a stream that was known waits for its row: a database that hangs stops nobody."""
+FIRST_S: Final = 5.0
+"""How long the first look at a stream may take."""
 SESSION_S: Final = PLAY_LIFE_MS // 1_000
 """How long a session begun with a valid play token lives without another."""
 
@@ -67,10 +71,24 @@ async def require_viewer(services: Services, row: StreamRow, principal: Principa
 class Admission:
     """Checks the requests of players; rows are remembered for moments, names that are none never."""
 
-    def __init__(self, services: Services, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        services: Services,
+        sessions: Sessions,
+        *,
+        known_s: float = KNOWN_S,
+        patience_s: float = PATIENCE_S,
+        first_s: float = FIRST_S,
+    ) -> None:
         self._services = services
         self._sessions = sessions
+        self._known_s = known_s
+        self._patience_s = patience_s
+        self._first_s = first_s
         self._known: dict[str, tuple[float, StreamRow]] = {}
+        self._asking: dict[str, asyncio.Task[StreamRow | Exception | None]] = {}
+        self._changes = 0
+        """How often rows were to be forgotten."""
         self._referrers = services.ctx.settings.live.referrers
 
     async def stream(self, request: web.Request, *, of: Protocol | None = None) -> StreamRow:
@@ -112,6 +130,8 @@ class Admission:
 
     def forget(self, *, room: str | None = None, stream: str | None = None) -> None:
         """Look the streams up again, of a room or this one, or all."""
+        self._changes += 1
+        self._asking.clear()
         if stream is not None:
             self._known.pop(stream, None)
         else:
@@ -137,20 +157,51 @@ class Admission:
         known = self._known.get(stream)
         if known is not None and known[0] > now:
             return known[1]
+        asking = self._asking.get(stream)
+        if asking is None:
+            asking = self._services.ctx.tasks.spawn(
+                f"stream-row:{stream}", self._look_up(stream, self._changes)
+            )
+            self._asking[stream] = asking
+            asking.add_done_callback(lambda done: self._answered(stream, done))
+        row: StreamRow | Exception | None
         try:
-            row = await self._services.streams.by_id(self._services.pool, stream)
-        except AWAY:
+            async with asyncio.timeout(self._first_s if known is None else self._patience_s):
+                row = await asyncio.shield(asking)
+        except TimeoutError as slow:
+            row = slow
+        if isinstance(row, Exception):
             if known is None:
-                raise
-            # Those who watch go on while the database is away.
+                raise row
+            # Those who watch go on while the database is away, or takes its time.
             row = known[1]
-        self._known.pop(stream, None)
+            if stream in self._known:
+                self._remember(row)
         if row is None:
             raise no_such_stream()
+        return row
+
+    async def _look_up(self, stream: str, changes: int) -> StreamRow | Exception | None:
+        """The row, once for all who ask; a database that is away is given back: it is no fault of the task."""
+        try:
+            row = await self._services.streams.by_id(self._services.pool, stream)
+        except AWAY as error:
+            return error
+        if changes == self._changes:
+            self._known.pop(stream, None)
+            if row is not None:
+                self._remember(row)
+        return row
+
+    def _remember(self, row: StreamRow) -> None:
+        self._known.pop(row.id, None)
         if len(self._known) >= KNOWN_MAX:
             del self._known[next(iter(self._known))]
-        self._known[stream] = now + KNOWN_S, row
-        return row
+        self._known[row.id] = asyncio.get_running_loop().time() + self._known_s, row
+
+    def _answered(self, stream: str, done: asyncio.Task[StreamRow | Exception | None]) -> None:
+        if self._asking.get(stream) is done:
+            del self._asking[stream]
 
 
 def _wanted(token: str | None) -> str:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
 
 from bus_schemas.tags import TagFlags
@@ -117,6 +118,36 @@ async def test_newcomers_during_the_outage_are_told_to_come_again_and_not_writte
         assert (status, headers["Retry-After"], headers["Cache-Control"]) == (503, "1", "no-store"), body
     assert took < 15
     assert '"level": "error"' not in gateways[0].log.read_text()
+
+
+async def test_players_go_on_while_the_database_hangs(site: Site, module_postgres_dsn: str) -> None:
+    """It answers nothing for some seconds: playlists that are watched come as ever, new names are unavailable."""
+    stream, other = await site.make_stream(), await site.make_stream()
+    encoder, packager = Encoder(site.bus, stream), Packager(site.bus, stream)
+    await encoder.begin()
+    await packager.put_init()
+    await packager.cut(23)
+    media = f"/live/{stream}/source/index.m3u8"
+    await site.get(media)
+
+    async def timed() -> tuple[int, float]:
+        began = time.monotonic()
+        status, _, _ = await site.get(media)
+        return status, time.monotonic() - began
+
+    holder = await asyncpg.connect(module_postgres_dsn)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE streams IN ACCESS EXCLUSIVE MODE")
+        new = asyncio.create_task(site.get(f"/live/{other}/index.m3u8"))
+        watched = []
+        while not new.done():
+            watched += await asyncio.gather(*(timed() for _ in range(10)))
+            await asyncio.sleep(0.2)
+    await holder.close()
+
+    assert {status for status, _ in watched} == {200}
+    assert max(took for _, took in watched) < 2
+    assert new.result()[0] == 503
 
 
 async def test_a_gateway_that_goes_lets_its_viewers_go(site: Site, gateways: list[GatewayProcess]) -> None:
