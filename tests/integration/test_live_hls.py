@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+from bus_schemas.subjects import HLS_PART
 from tests.integration.gateway_process import GatewayProcess, StartGateways
 from tests.integration.live_encoder import Encoder, Packager
 from tests.integration.live_site import Site
+from tests.unit.gateway.live_sources import EPOCH, part_header
 
 pytestmark = pytest.mark.connected
 
@@ -203,6 +205,32 @@ async def test_the_end_is_said_to_those_who_watch_and_newcomers_find_it_offline(
     assert (status, other_status) == (404, 404)
     assert b"stream_offline" in body
     assert b"stream_offline" in other
+
+
+async def test_a_publisher_who_is_back_with_other_codecs_answers_who_waits(site: Site) -> None:
+    """The open segment ends where it was; the new init segment stands behind a discontinuity, and can be had."""
+    encoder, packager, _ = await go_live(site)
+    query = "_HLS_msn=2&_HLS_part=5"
+    async with asyncio.TaskGroup() as group:
+        blocked = [group.create_task(site.get(f"{media(encoder.stream)}?{query}", gateway=n)) for n in (0, 1)]
+        hinted = group.create_task(site.get(f"/live/{encoder.stream}/source/2-{2:016x}.5.m4s"))
+        await asyncio.sleep(0.3)
+        await Encoder(site.bus, encoder.stream, generation=1).put_header()
+        body = await packager.put_init(1)
+        header = part_header(3, 0, init=1, discontinuity=1, begins_discontinuity=True, epoch=EPOCH + 9)
+        subject = HLS_PART.at(stream=encoder.stream, rendition="source")
+        await site.bus.js.publish(subject, header.pack() + b"moof of other codecs", timeout=20)
+
+    for answer in blocked:
+        status, _, playlist = answer.result()
+        before, _, after = playlist.partition(b"#EXT-X-DISCONTINUITY\n")
+        assert status == 200
+        assert before.rstrip().endswith(b"#EXTINF:1.0,\n2-0000000000000002.m4s")
+        assert after.startswith(b'#EXT-X-MAP:URI="init-1-')
+        init = re.search(rb'MAP:URI="([^"]+)"', after)
+        assert init
+        assert (await site.get(f"/live/{encoder.stream}/source/{init[1].decode()}"))[2] == body
+    assert hinted.result()[0] == 404
 
 
 async def test_a_session_after_the_end_is_waited_for(site: Site) -> None:
