@@ -18,6 +18,7 @@ from bus_schemas.limits import BUS_PAYLOAD_MAX
 from bus_schemas.streams import BUCKETS, CONSUMERS, NATS_VERSION_MIN, STREAMS, BucketSpec, StreamSpec
 from runtime.logs import get_logger, redact
 from runtime.metrics import Metrics
+from runtime.replies import Replies
 
 log = get_logger("bus")
 
@@ -49,6 +50,10 @@ class Bus:
     nc: Client
     js: JetStreamContext
     on_reconnect: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    replies: Replies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.replies = Replies(self.nc)
 
     @property
     def connected(self) -> bool:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -28,6 +28,7 @@ from bus_schemas.tags import TagFormatError, TagHeader
 from runtime import direct
 from runtime.bus import Bus
 from runtime.direct import Stored
+from runtime.listen import listen
 from runtime.logs import get_logger
 from runtime.tasks import Tasks
 
@@ -67,21 +68,6 @@ class _TooLateError(Exception):
     """The reading of the store began behind what was wanted."""
 
 
-class _Listener:
-    """Hands messages on as the client parses them; stands in for the `future` of a subscription.
-
-    With a callback each message of each stream would pass a queue and wake a task, which costs more than all
-    that is done with it here.
-    """
-
-    def __init__(self, on_message: Callable[[Msg], None]) -> None:
-        self.set_result = on_message
-
-    def cancelled(self) -> bool:
-        """Never: the subscription ends by `unsubscribe`."""
-        return False
-
-
 class TagTail:
     """One stream's tags, each once, in order; a gap is passed on only where the bus has lost the messages.
 
@@ -117,10 +103,7 @@ class TagTail:
         await self.stop()
         self._epoch, self._sequence, self._arrival_us = after or (-1, 0, 0)
         self._behind = True
-        listener = _Listener(partial(self._on_message, self._run))
-        self._subscription = await self._bus.nc.subscribe(
-            self._subject, future=cast("asyncio.Future[Msg]", listener)
-        )
+        self._subscription = await listen(self._bus.nc, self._subject, partial(self._on_message, self._run))
         await self.catch_up()
 
     async def stop(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from nats.aio.msg import Msg
 
 from runtime.bus import Bus
+from runtime.listen import listen
 
 Handler = Callable[[int, str | None], None]
 """Called with the sequence of a message, and with what went wrong or None."""
@@ -26,7 +27,7 @@ class Acknowledgements:
 
     async def listen(self) -> None:
         """Subscribe, for as long as the connection lives."""
-        await self._bus.nc.subscribe(f"{self._prefix}.*.*", cb=self._on_reply)
+        await listen(self._bus.nc, f"{self._prefix}.*.*", self._on_reply)
 
     def register(self, handler: Handler) -> str:
         """A reply address; append the sequence of a message to it. Call `forget` with it in the end."""
@@ -39,7 +40,7 @@ class Acknowledgements:
         """Nothing more comes to this address."""
         self._handlers.pop(address.rsplit(".", 2)[1], None)
 
-    async def _on_reply(self, message: Msg) -> None:
+    def _on_reply(self, message: Msg) -> None:
         _, token, sequence = message.subject.rsplit(".", 2)
         handler = self._handlers.get(token)
         if handler is None:

@@ -29,6 +29,7 @@ log = get_logger("parts")
 PUBLISH_DEADLINE_S: Final = 2.0
 RETRY_S: Final = 0.1
 INIT_LINGER_S: Final = int(PARTS.max_age_s) + 10
+_EXPECTED: Final = js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value
 _WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 
 
@@ -103,7 +104,7 @@ class PartsStore:
         subject = HLS_INIT.at(
             stream=self._stream, rendition=self._rendition, generation=str(ready.header.init)
         )
-        headers = {js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
+        headers = {_EXPECTED: "0"}
         try:
             await self._bus.js.publish(subject, ready.message(), headers=headers, timeout=PUBLISH_DEADLINE_S)
         except APIError as exc:
@@ -117,11 +118,9 @@ class PartsStore:
             part = self._renumbered(part)
         message = part.message()
         while True:
-            headers = {js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(self._sequence)}
+            headers = {_EXPECTED: str(self._sequence)}
             try:
-                ack = await self._bus.js.publish(
-                    self._subject, message, headers=headers, timeout=PUBLISH_DEADLINE_S
-                )
+                stored = await self._bus.replies.store(self._subject, message, headers, PUBLISH_DEADLINE_S)
             except APIError as exc:
                 if exc.err_code in _WRONG_LAST_SEQUENCE:
                     if await self._is_stored(part.header):
@@ -131,7 +130,7 @@ class PartsStore:
             except BUS_FAULTS as exc:
                 await self._wait(exc)
             else:
-                self._sequence = ack.seq
+                self._sequence = stored
                 return
 
     def _renumbered(self, part: PartReady) -> PartReady:
@@ -154,7 +153,7 @@ class PartsStore:
             if int(HLS_INIT.token(stored.subject, "generation")) > up_to:
                 continue
             headers = {
-                js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(stored.sequence),
+                _EXPECTED: str(stored.sequence),
                 "Nats-TTL": f"{INIT_LINGER_S}s",
             }
             try:
