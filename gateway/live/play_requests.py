@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -26,6 +27,8 @@ log = get_logger("live.play_requests")
 
 QUEUE = "gateway"
 """Of all gateways one answers."""
+BEAT_S: Final = 3.0
+"""How long a beat may take: the worker waits no longer, and the next one comes soon."""
 
 
 async def answer_plays(
@@ -53,13 +56,16 @@ async def _handle(
         return
     try:
         if asked.stage == "beat":
-            answer = await _on_beat(asked, sessions, rights)
+            async with asyncio.timeout(BEAT_S):
+                answer = await _on_beat(asked, sessions, rights)
         else:
             answer = await _on_begin(asked, admission, sessions)
     except Refused as refused:
         answer = PlayAnswered(stream=asked.stream, allowed=False, detail=refused.detail)
     except AWAY as error:
-        log.warning("a play request cannot be looked up", stream=asked.stream, error=repr(error))
+        # Beats come by the hundred.
+        say = log.debug if asked.stage == "beat" else log.warning
+        say("a play request cannot be looked up", stream=asked.stream, error=repr(error))
         return
     if not message.reply:
         return
@@ -77,12 +83,13 @@ async def _on_begin(asked: PlayAsked, admission: Admission, sessions: Sessions) 
 
 
 async def _on_beat(asked: PlayAsked, sessions: Sessions, rights: PlayRights) -> PlayAnswered:
+    # First of all he is there, also where nobody can look his right up: who may not go on says his end himself.
+    if asked.session:
+        await sessions.beat_elsewhere(_session(asked))
     if not await rights.may_play(asked.stream, asked.user):
         return PlayAnswered(
             stream=asked.stream, allowed=False, detail="You may not play this stream any more."
         )
-    if asked.session:
-        await sessions.beat_elsewhere(_session(asked))
     return PlayAnswered(stream=asked.stream, allowed=True, user=asked.user)
 
 
