@@ -71,7 +71,10 @@ async def test_chromium_plays_the_stream_page(stack: MatineeStack, chromium: str
 async def test_the_page_of_a_private_stream_connects_again_with_a_newer_token(
     stack: MatineeStack, chromium: str
 ) -> None:
-    """The token it began with lives for minutes only: after the publisher's end it asks with others."""
+    """The token it began with lives for minutes only: after the publisher's end it asks with others.
+
+    The address it shows for other players has one too.
+    """
     used: set[str] = set()
     newer: asyncio.Queue[str] = asyncio.Queue()
     async with person(stack) as ann, browser(chromium) as running:
@@ -87,6 +90,9 @@ async def test_the_page_of_a_private_stream_connects_again_with_a_newer_token(
             page.on("request", note)
             moves = "() => (document.querySelector('video')?.currentTime ?? 0) > 1"
             await page.wait_for_function(moves, timeout=60_000)
+            elsewhere = await page.get_by_role("textbox", name="HLS address").input_value()
+            async with ann.http.get(elsewhere) as answer:
+                assert answer.status == 200, elsewhere
             while not newer.empty():
                 used.add(newer.get_nowait())
             async with asyncio.timeout(40):

@@ -106,14 +106,18 @@ async def test_a_blocked_reload_and_a_hinted_part_are_answered_when_the_part_is_
             for n in range(20)
         ]
         part = group.create_task(site.get(f"/live/{encoder.stream}/source/{hint[1].decode()}"))
+        some = group.create_task(
+            site.get(f"/live/{encoder.stream}/source/{hint[1].decode()}", Range="bytes=4-7")
+        )
         await asyncio.sleep(0.3)
-        assert not any(task.done() for task in (part, *playlists))
+        assert not any(task.done() for task in (part, some, *playlists))
         (body,) = await packager.cut()
         cut = time.monotonic()
-        await asyncio.wait((part, *playlists))
+        await asyncio.wait((part, some, *playlists))
 
     assert time.monotonic() - cut < 3
     assert part.result()[2] == body
+    assert (some.result()[0], some.result()[2]) == (206, body[4:8])
     assert {task.result()[0] for task in playlists} == {200}
     assert all(
         b'URI="2-0000000000000002.5.m4s"' in task.result()[2].replace(b"PRELOAD", b"") for task in playlists

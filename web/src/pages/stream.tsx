@@ -190,8 +190,20 @@ export function StreamPage({ id }: { id: string }) {
         <section class="card">
           <h2>Watch elsewhere</h2>
           <CopyField label="This page" value={location.href} />
-          <CopyField label="HLS address" value={`${location.origin}/live/${id}/index.m3u8`} />
-          <CopyField label="FLV address" value={`${location.origin}/live/${id}.flv`} />
+          <CopyField
+            label="HLS address"
+            value={(token && info?.urls?.hls) || `${location.origin}/live/${id}/index.m3u8`}
+          />
+          <CopyField
+            label="FLV address"
+            value={(token && info?.urls?.flv) || `${location.origin}/live/${id}.flv`}
+          />
+          {token !== undefined && (
+            <p class="muted">
+              The stream is private: an address has to be opened within a few minutes, and opens it to whoever
+              has it.
+            </p>
+          )}
         </section>
       </main>
     </div>
