@@ -213,6 +213,7 @@ class Sessions:
 
     async def close(self) -> None:
         """This gateway goes: those who were connected to it are gone, the others go on elsewhere."""
+        elsewhere = [session for session in self.book if session.inferred]
         for session in list(self.book):
             if session.inferred:
                 self._forget(session)
@@ -221,6 +222,8 @@ class Sessions:
         try:
             async with asyncio.timeout(REDIS_S):
                 await self._write_changes()
+                # Each has its whole silence to turn up there.
+                await self._renew(elsewhere)
         except REDIS_FAULTS as exc:
             log.debug("sessions not taken back", error=repr(exc))
 

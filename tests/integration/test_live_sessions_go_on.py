@@ -18,8 +18,8 @@ pytestmark = pytest.mark.connected
 
 @pytest.fixture(scope="module")
 def gateways(start_gateways: StartGateways) -> list[GatewayProcess]:
-    """Two gateways."""
-    return start_gateways(2, LIMITS__SIGN_INS_PER_MINUTE="1000")
+    """Three, of which the last is there to be stopped."""
+    return start_gateways(3, LIMITS__SIGN_INS_PER_MINUTE="1000")
 
 
 class Watched:
@@ -36,9 +36,10 @@ class Watched:
         token = (await site.owner.get(f"streams/{stream}")).json["play_token"]["token"]
         return cls(site, stream, token, await play_token(dsn, stream, site.owner.user, life_s=-1))
 
-    async def session(self, path: str) -> str:
+    async def session(self, path: str, *, gateway: int = 0) -> str:
         """Begin to watch; the query that names the session inside."""
-        status, _, body = await self.site.get(f"/live/{self.stream}{path}?token={self.token}")
+        url = f"/live/{self.stream}{path}?token={self.token}"
+        status, _, body = await self.site.get(url, gateway=gateway)
         assert status == 200, body
         named = re.search(rb"session=\w+", body)
         assert named
@@ -84,6 +85,19 @@ async def test_a_session_lives_on_after_its_token(
     assert [status for status, _ in without] == [401] * 3
     assert all(b"has expired" in body for _, body in without)
     await watched.known_everywhere(1)
+
+
+async def test_a_session_of_a_gateway_that_stops_goes_on_at_another(
+    site: Site, gateways: list[GatewayProcess], module_postgres_dsn: str
+) -> None:
+    """Also one that had only just begun: a roll-out cuts nobody off."""
+    watched = await Watched.begin(site, module_postgres_dsn)
+    session = await watched.session("/index.m3u8", gateway=2)
+    await asyncio.to_thread(gateways[2].stop)
+
+    status, _ = await watched.later("/source/index.m3u8", session)
+
+    assert status == 200
 
 
 async def test_segments_of_a_dash_session_live_on_too(site: Site, module_postgres_dsn: str) -> None:
