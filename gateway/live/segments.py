@@ -45,16 +45,25 @@ class Segment:
     pdt_us: int
     parts: list[Part] = field(default_factory=list)
     complete: bool = False
+    duration_us: int = 0
+    """What its parts last so far."""
+    size: int = 0
+    """Bytes of its parts so far."""
+    has_bodies: bool = True
+    """Whether the bytes of its parts may still be here."""
 
-    @property
-    def duration_us(self) -> int:
-        """What its parts last so far."""
-        return sum(part.duration_us for part in self.parts)
+    def add(self, part: Part) -> None:
+        """Its next part."""
+        self.parts.append(part)
+        self.duration_us += part.duration_us
+        self.size += part.size
 
-    @property
-    def size(self) -> int:
-        """Bytes of its parts so far."""
-        return sum(part.size for part in self.parts)
+    def forget_bodies(self) -> None:
+        """From now on its bytes are read from the bus."""
+        if self.has_bodies:
+            self.has_bodies = False
+            for part in self.parts:
+                part.body = None
 
 
 class SegmentIndex:
@@ -192,7 +201,7 @@ class SegmentIndex:
                 pdt_us=header.pdt_us,
             )
             self.segments.append(newest)
-        newest.parts.append(part)
+        newest.add(part)
         self._next = (header.msn, header.part + 1)
         if header.flags & PartFlags.LAST:
             newest.complete = True
@@ -218,8 +227,7 @@ class SegmentIndex:
             if held_us > WINDOW_US:
                 break
             if held_us > BODIES_US:
-                for part in segment.parts:
-                    part.body = None
+                segment.forget_bodies()
             held_us += segment.duration_us
             keep += 1
         while len(self.segments) > keep:
