@@ -26,8 +26,9 @@ def render_ts(index: SegmentIndex) -> str:
         f"#EXT-X-TARGETDURATION:{index.target_duration}",
         f"#EXT-X-MEDIA-SEQUENCE:{first.msn if first else index.next[0]}",
     ]
-    if first is not None and (before := first.discontinuity - first.begins_discontinuity):
-        lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{before}")
+    if first is not None:
+        # Authoring specification, 8: always, where it may ever be needed.
+        lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity - first.begins_discontinuity}")
     for segment in segments:
         if segment.begins_discontinuity:
             lines.append("#EXT-X-DISCONTINUITY")
