@@ -108,6 +108,11 @@ class TransmuxJob(BusMessage):
     epoch: int
     room: Id | None = None
 
+    @property
+    def msg_id(self) -> str:
+        """`Nats-Msg-Id`: one job for a publish session, whoever submits it."""
+        return f"{self.stream}-{self.epoch}"
+
 
 class StreamLimits(BusMessage):
     """What a key allows; 0 means the site's default."""

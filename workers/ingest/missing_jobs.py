@@ -33,11 +33,6 @@ LOOK_S: Final = 3.0
 _WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 
 
-def job_id(stream: str, epoch: int) -> str:
-    """`Nats-Msg-Id` of a publish session's job, whoever submits it."""
-    return f"{stream}-{epoch}"
-
-
 class MissingJobs:
     """What one worker saw of it the last time it looked."""
 
@@ -77,7 +72,7 @@ class MissingJobs:
             log.warning("headers on the bus do not parse", stream=stream, error=str(error))
             return
         job = TransmuxJob(stream=stream, epoch=epoch)
-        headers = headers_for(JOBS_TRANSMUX, job_id(stream, epoch))
+        headers = headers_for(JOBS_TRANSMUX, job.msg_id)
         headers[js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = "0"
         try:
             ack = await self._bus.js.publish(

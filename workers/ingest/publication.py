@@ -228,8 +228,7 @@ class Publication:
 
     async def _submit_job(self) -> None:
         job = TransmuxJob(stream=self.stream, epoch=self.epoch, room=self.key.room)
-        msg_id = f"{self.stream}-{self.epoch}"
-        await emit(self._around.bus, JOBS_TRANSMUX, job, msg_id=msg_id, stream=self.stream)
+        await emit(self._around.bus, JOBS_TRANSMUX, job, msg_id=job.msg_id, stream=self.stream)
 
     async def _tell(self, event: StreamStarted | StreamStopped | StreamDescribed) -> None:
         async def publish() -> None:
