@@ -7,7 +7,6 @@ import contextlib
 from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
 
 from bus_schemas.errors import ErrorCode, Refused
 from bus_schemas.parts import (
@@ -22,6 +21,7 @@ from bus_schemas.subjects import HLS_INIT, HLS_PART
 from gateway.live.frame_rate import FrameRate
 from gateway.live.liveness import is_live, offline
 from gateway.live.media_answer import Playlist
+from gateway.live.old_segments import OldSegments, gone
 from gateway.live.playlist import Variant, render_media
 from gateway.live.segments import Segment, SegmentIndex
 from runtime import direct
@@ -59,7 +59,7 @@ class Listener(Protocol):
 class Rendition:
     """One rendition; `reader.run` is to be run while it is wanted."""
 
-    def __init__(self, bus: Bus, stream: str, name: str) -> None:
+    def __init__(self, bus: Bus, tasks: Tasks, stream: str, name: str) -> None:
         loop = asyncio.get_running_loop()
         self.stream = stream
         self.name = name
@@ -76,10 +76,12 @@ class Rendition:
         self._stopped = False
         self._changed: asyncio.Future[None] = loop.create_future()
         self._rendered: dict[bool, Playlist] = {}
+        subject = HLS_PART.at(stream=stream, rendition=name)
+        self._old = OldSegments(bus, tasks, subject)
         self.reader = StreamReader(
             bus,
             stream=PARTS.name,
-            subject=HLS_PART.at(stream=stream, rendition=name),
+            subject=subject,
             start=self._from_the_oldest,
             take=self._take,
             on_caught_up=self._loaded,
@@ -157,7 +159,7 @@ class Rendition:
         await self.wait_for(msn, part)
         segment = self.index.find(msn, name)
         if segment is None or part >= len(segment.parts):
-            raise _gone()
+            raise gone()
         return (await self._bodies(segment, part, part + 1))[0]
 
     async def segment(self, msn: int, name: str) -> list[bytes]:
@@ -169,7 +171,7 @@ class Rendition:
         await self.wait_for(msn, None)
         segment = self.index.find(msn, name)
         if segment is None or not segment.complete:
-            raise _gone()
+            raise gone()
         return segment
 
     async def bodies(self, segment: Segment) -> list[bytes]:
@@ -181,7 +183,8 @@ class Rendition:
         return self._init_bodies[number]
 
     def tend(self, now: float) -> None:
-        """Let go of the listeners that nobody wants; those that are left want the rendition."""
+        """Let go of the listeners that nobody wants, and of old bytes; listeners that are left want the rendition."""
+        self._old.forget(now)
         self.listeners = [listener for listener in self.listeners if listener.is_wanted(now)]
         if self.listeners:
             self.asked_at = now
@@ -197,7 +200,7 @@ class Rendition:
         """An init segment's bytes; raises `Refused` not_found."""
         header = self.inits.get(number)
         if header is None or header.name != name:
-            raise _gone()
+            raise gone()
         return self._init_bodies[number]
 
     async def _bodies(self, segment: Segment, start: int, stop: int) -> list[bytes]:
@@ -205,22 +208,7 @@ class Rendition:
         held = [part.body for part in parts if part.body is not None]
         if len(held) == len(parts):
             return held
-        subject = HLS_PART.at(stream=self.stream, rendition=self.name)
-        found: list[bytes] = []
-        for part in parts:
-            if part.body is not None:
-                found.append(part.body)
-                continue
-            try:
-                message = await self._bus.js.get_msg(PARTS.name, part.sequence, direct=True)
-            except NotFoundError:
-                raise _gone() from None
-            data = message.data or b""
-            # After the stream was made anew its sequences name other messages.
-            if message.subject != subject or len(data) - PART_HEADER_SIZE != part.size:
-                raise _gone()
-            found.append(data[PART_HEADER_SIZE:])
-        return found
+        return (await self._old.bodies(segment))[start:stop]
 
     async def _from_the_oldest(self) -> int:
         self.index.forget_without_body()
@@ -301,7 +289,7 @@ class Renditions:
                 raise offline(stream)
             rendition = self._renditions.get(key)
         if rendition is None:
-            rendition = self._renditions[key] = Rendition(self._bus, stream, name)
+            rendition = self._renditions[key] = Rendition(self._bus, self._tasks, stream, name)
             self._pulled.inc()
             self._tasks.spawn(f"hls:{stream}", self._follow(rendition))
         rendition.asked_at = asyncio.get_running_loop().time()
@@ -344,10 +332,6 @@ class Renditions:
     async def _after_reconnect(self) -> None:
         for rendition in self._renditions.values():
             rendition.reader.restart()
-
-
-def _gone() -> Refused:
-    return Refused(ErrorCode.NOT_FOUND, "There is no such part of the stream, or no longer.")
 
 
 def _unavailable(detail: str) -> Refused:
