@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from bus_schemas.parts import InitHeader
@@ -145,12 +146,14 @@ def _part(segment: Segment, at: int, part: Part) -> str:
     return f'#EXT-X-PART:DURATION={seconds(part.duration_us)},URI="{uri}"{independent}'
 
 
+@lru_cache(maxsize=8_192)  # a playlist says the same durations and times with each of its parts
 def seconds(microseconds: int) -> str:
     """A decimal number of seconds, as short as it is exact."""
     text = f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}".rstrip("0")
     return text + "0" if text.endswith(".") else text
 
 
+@lru_cache(maxsize=8_192)
 def date_time(microseconds: int) -> str:
     """ISO 8601 of µs since 1970, to the millisecond."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
