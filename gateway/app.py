@@ -67,6 +67,8 @@ PROBE_S: Final = 1.0
 CLEAN_UP_S: Final = 3_600.0
 STUCK_STALLS: Final = 2
 """A client who takes nothing of any answer is closed after so many times what a viewer is allowed."""
+STUCK_MAX_S: Final = 86_400
+"""The kernel counts it in 31 bits of milliseconds."""
 BACKLOG: Final = 4_096
 """Connections the kernel holds while the loop is busy: a room that opens at once."""
 
@@ -178,7 +180,7 @@ async def _listen(ctx: Context, runner: web.AppRunner) -> None:
         )
         if sys.platform == "linux":
             # Connections inherit it: the kernel closes one whose client takes nothing, whatever it asked for.
-            stuck_ms = int(STUCK_STALLS * ctx.settings.live.stall_s * 1_000)
+            stuck_ms = int(min(STUCK_STALLS * ctx.settings.live.stall_s, STUCK_MAX_S) * 1_000)
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
         await web.SockSite(runner, listening, backlog=BACKLOG).start()
         ctx.addresses[name] = _address_of(listening)
