@@ -113,6 +113,10 @@ class Admission:
             return row, None
         return row, self._verify(row, token)
 
+    async def known(self, stream: str) -> None:
+        """Raises `Refused` not_found where there is no such stream."""
+        await self._row(stream)
+
     def check_page(self, request: web.Request) -> None:
         """Raises `Refused` forbidden for a browser on a page that may not show our streams."""
         if not self._referrers:

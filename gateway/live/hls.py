@@ -82,7 +82,12 @@ async def rendition_of(request: web.Request) -> Rendition:
     rendition = live.renditions.find(stream, name)
     if rendition is None:
         # A playlist of another gateway named it, or this one is still reading.
-        rendition = await live.renditions.open(stream, name, live=False)
+        try:
+            rendition = await live.renditions.open(stream, name, live=False)
+        except Refused as refused:
+            if refused.code is ErrorCode.STREAM_OFFLINE:
+                await live.admission.known(stream)
+            raise
     return rendition
 
 

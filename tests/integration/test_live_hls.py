@@ -258,8 +258,9 @@ async def test_a_session_after_the_end_is_waited_for(site: Site) -> None:
 
 
 async def test_unguessed_names_renditions_and_streams_are_not_found(site: Site) -> None:
-    """With CORS, so that a player sees the status."""
+    """With CORS, so that a player sees the status; a stream that is there and not live is offline."""
     encoder, _, _ = await go_live(site)
+    offline = await site.make_stream()
     stream = encoder.stream
     for path in (
         f"/live/{stream}/source/0-ffffffffffffffff.m4s",
@@ -271,13 +272,18 @@ async def test_unguessed_names_renditions_and_streams_are_not_found(site: Site) 
         "/live/nobody/index.m3u8",
         "/live/nobody/source/index.m3u8",
         "/live/nobody/source/0-ffffffffffffffff.m4s",
+        "/live/nobody/source/0-ffffffffffffffff.0.m4s",
+        "/live/nobody/source/0-ffffffffffffffff.ts",
+        "/live/nobody/source/init-0-ffffffffffffffff.mp4",
+        f"/live/{offline}/source/0-ffffffffffffffff.m4s",
+        f"/live/{offline}/source/ts.m3u8",
         "/live/a.b/index.m3u8",
         "/live/%2a/index.m3u8",
     ):
         status, headers, body = await site.get(path)
         assert (status, headers["Access-Control-Allow-Origin"]) == (404, "*"), path
         assert headers["Cache-Control"] == "no-store", path
-        assert b'"not_found"' in body or b'"stream_offline"' in body, path
+        assert (b'"stream_offline"' if offline in path else b'"not_found"') in body, path
 
 
 async def test_a_private_session_lives_on_by_the_addresses_it_was_given(site: Site) -> None:
