@@ -15,10 +15,6 @@ from ops.embedded.secret import stored_secret, write_private
 _SPARE = 512 * 1024**2
 """Bytes above what the declared streams reserve, for streams of tests and of an operator."""
 
-_COLLECTED_AT_PERCENT = "25"
-"""Go lets its heap double before it collects. Ours is media in large pieces that hold no pointers: to collect it
-often costs next to nothing, and every page that is never taken need not be cleared either."""
-
 _CONFIG = """\
 listen: "127.0.0.1:{port}"
 server_name: "matinee-embedded"
@@ -80,7 +76,6 @@ class NatsServer:
             name=self.name,
             command=(str(self.program), "--config", "nats.conf"),
             cwd=self.directory,
-            env={"GOGC": _COLLECTED_AT_PERCENT},
             stop_signal=signal.SIGTERM,
             account=self.account,
         )
