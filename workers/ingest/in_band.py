@@ -8,6 +8,7 @@ header that is known changes nothing: encoders repeat their parameter sets, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,9 @@ NAL_PPS: Final = 8
 MAX_UNITS: Final = 16
 """NAL units of one frame that are looked at: parameter sets stand in front."""
 _FIRST_PARAMETER_SET: Final = {VideoCodec.AVC: 6, VideoCodec.HEVC: 32}
+_SEI: Final = {VideoCodec.AVC: 6, VideoCodec.HEVC: 39}
+_RECOVERY_POINT: Final = 6
+"""Payload type of the SEI message (H.264 D.2.8, H.265 D.3.8)."""
 _OPUS_PRE_SKIP: Final = 312
 
 
@@ -77,6 +81,58 @@ def look_at_audio(codec: AudioCodec, header: bytes | None, frame: bytes | memory
     return av_tags.audio_header(codec, found.record())
 
 
+def is_recovery_point(codec: VideoCodec, record: bytes, frame: bytes | memoryview) -> bool:
+    """Whether decoding may start at this frame though it is no key frame: so streams with intra refresh say it.
+
+    What is decoded from there on is whole after the frames that the message names.
+    """
+    if codec not in _SEI:
+        return False
+    return any(
+        kind == _SEI[codec] and _has_recovery_point(bytes(unit[1 if codec is VideoCodec.AVC else 2 :]))
+        for kind, unit in _units(codec, _length_size(codec, record), frame)
+    )
+
+
+def _has_recovery_point(messages: bytes) -> bool:
+    """Whether one of these SEI messages (H.264 7.3.2.3.1) is the one; a unit that breaks off has said all it says."""
+    data = messages.replace(b"\0\0\3", b"\0\0")
+    at = 0
+    while at + 2 <= len(data):
+        kind, at = _sum_of_bytes(data, at)
+        if kind == _RECOVERY_POINT:
+            return True
+        size, at = _sum_of_bytes(data, at)
+        at += size
+    return False
+
+
+def _sum_of_bytes(data: bytes, at: int) -> tuple[int, int]:
+    """A number written as bytes of 255 and one more, and where it ends."""
+    total = 0
+    while at < len(data) and data[at] == 0xFF:
+        total, at = total + 0xFF, at + 1
+    return (total + data[at], at + 1) if at < len(data) else (total, at)
+
+
+def _length_size(codec: VideoCodec, record: bytes) -> int:
+    at = 4 if codec is VideoCodec.AVC else 21
+    return (record[at] & 3) + 1 if len(record) > at else 4
+
+
+def _units(
+    codec: VideoCodec, length_size: int, frame: bytes | memoryview
+) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The first NAL units of a frame, with their types."""
+    at, end = 0, len(frame)
+    for _ in range(MAX_UNITS):
+        body = at + length_size
+        at = body + int.from_bytes(frame[at:body], "big")
+        if body >= end or at > end or at == body:
+            return
+        yield frame[body] & 0x1F if codec is VideoCodec.AVC else frame[body] >> 1 & 0x3F, frame[body:at]
+
+
 def _look_at_mp3(header: bytes | None, frame: bytes | memoryview) -> bytes | None:
     try:
         made = av_tags.audio_header(AudioCodec.MP3, mp3.parse_header(frame).record)
@@ -98,18 +154,11 @@ def _record_in(codec: VideoCodec, record: bytes, frame: bytes | memoryview) -> b
     if codec is VideoCodec.AV1:
         sequence = av1.find_sequence_header(frame)
         return av1.build_config(sequence) if sequence else None
-    at = 4 if codec is VideoCodec.AVC else 21
-    length_size = (record[at] & 3) + 1 if len(record) > at else 4
+    length_size = _length_size(codec, record)
     sets: dict[int, bytes] = {}
-    at, end = 0, len(frame)
-    for _ in range(MAX_UNITS):
-        body = at + length_size
-        at = body + int.from_bytes(frame[at:body], "big")
-        if body >= end or at > end or at == body:
-            break
-        kind = frame[body] & 0x1F if codec is VideoCodec.AVC else frame[body] >> 1 & 0x3F
+    for kind, unit in _units(codec, length_size, frame):
         if kind not in sets:
-            sets[kind] = bytes(frame[body:at]) if kind >= _FIRST_PARAMETER_SET[codec] else b""
+            sets[kind] = bytes(unit) if kind >= _FIRST_PARAMETER_SET[codec] else b""
     if codec is VideoCodec.AVC:
         sps, pps = sets.get(avc.NAL_SPS), sets.get(NAL_PPS)
         return avc.build_config(sps, pps, length_size) if sps and pps else None

@@ -90,6 +90,15 @@ class Intake:
             self.skipped += 1
             return None
 
+    def is_recovery_point(self, payload: bytes) -> bool:
+        """Whether decoding may start at this frame of video, in its plain form, though it is no key frame."""
+        codec, header = self._video, self.wanted.video
+        if codec is None or header is None:
+            return False
+        tag = av_tags.parse_video(payload)
+        size = av_tags.AVC_HEADER_SIZE if codec is VideoCodec.AVC else av_tags.EXTENDED_HEADER_SIZE
+        return in_band.is_recovery_point(codec, header[size:], memoryview(payload)[tag.body : tag.end])
+
     def _read_video(self, payload: bytes) -> tuple[bytes, bool] | None:
         tag = av_tags.parse_video(payload)
         if tag.other_tracks or tag.track:

@@ -31,6 +31,9 @@ OPENING_US: Final = 500_000
 """How long the first frames wait for a codec header that nobody has announced as absent."""
 FIRST_KEY_US: Final = 2_000_000
 """How long audio waits at the beginning for the first key frame of announced video."""
+RECOVERY_MS: Final = 2_000
+"""So long behind the last key frame, one may also begin at a recovery point: streams with intra refresh have no
+other."""
 OPENING_BYTES: Final = 2 * ACCESS_UNIT_MAX
 TRACK_GONE_MS: Final = 2_500
 """A track that gives nothing for so long beside the other one is left out: a player would wait for it. Under
@@ -99,6 +102,7 @@ class Packer:
         self._audio_since: int | None = None
         self._last_dts: int | None = None
         self._last_audio_key: int | None = None
+        self._last_key_dts = 0
         self._need_key = True
         self._skipped = 0
         self.video_frames = 0
@@ -252,6 +256,9 @@ class Packer:
         return self._pack_audio(dts_ms, payload, arrival_us)
 
     def _pack_video(self, dts_ms: int, payload: bytes, arrival_us: int, key: bool) -> list[TagMessage]:
+        if not key and (self._need_key or dts_ms - self._last_key_dts >= RECOVERY_MS):
+            # Marked as a place to begin, and left as it is: for a packager it is no key frame.
+            key = self._intake.is_recovery_point(payload)
         if self._intake.wanted.video is None or (self._need_key and not key):
             self._skipped += 1
             return []
@@ -271,6 +278,7 @@ class Packer:
             return [message]
         messages = self._flush_audio(arrival_us)
         self._need_key = False
+        self._last_key_dts = dts_ms
         tag = b"".join((before, payload, behind))
         messages.append(self._key_message(_VIDEO, dts_ms, arrival_us, tag))
         return messages

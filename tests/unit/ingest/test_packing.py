@@ -186,6 +186,36 @@ def test_without_metadata_the_first_frames_wait_half_a_second_for_the_other_head
     assert flags(messages) == [KEY | HEADER, NONE]
 
 
+def recovery_point() -> bytes:
+    """An inter frame behind a recovery point SEI."""
+    units = (b"\x06\x06\x01\xc4\x80", b"\x41\x9a" + bytes(20))
+    return b"\x27\x01\0\0\0" + b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
+
+
+def test_with_intra_refresh_one_can_begin_at_a_recovery_point_each_two_seconds() -> None:
+    """There is one key frame and never another; the frames are carried as they are."""
+    feed = Feed(BOTH)
+    feed(*OPENING)
+
+    made = feed(*((V, 40 * n, recovery_point() if n % 10 == 0 else inter_frame()) for n in range(1, 126)))
+
+    keys = [message for message in made if message.flags & KEY]
+    assert [message.dts_ms for message in keys] == [2_000, 4_000]
+    assert [tags(message)[-1] for message in keys] == [(9, 2_000), (9, 4_000)]
+    assert all(recovery_point() in message.payload for message in keys)
+
+
+def test_after_a_loss_a_recovery_point_is_a_beginning_too() -> None:
+    """A stream that has no other is not lost for ever."""
+    feed = Feed(BOTH)
+    feed(*OPENING)
+    feed.packer.require_key_frame()
+
+    made = feed((V, 40, inter_frame()), (V, 80, recovery_point()), (V, 120, inter_frame()))
+
+    assert flags(made) == [KEY | TagFlags.DISCONTINUITY, NONE]
+
+
 def test_audio_before_the_first_key_frame_is_left_out() -> None:
     """The first message is a key frame, whatever came before it."""
     feed = Feed(BOTH)
