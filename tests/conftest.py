@@ -15,6 +15,7 @@ from ops.embedded.postgres import PostgresServer
 from tests.embedded import RunningServer, fresh_name, servers_in
 from tests.stack import MatineeStack, start_matinee
 
+_POLICY = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -24,6 +25,13 @@ def pytest_configure() -> None:
         "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _stays_ordinary() -> Iterator[None]:
+    """No test makes this process, and all that is started from it afterwards, a real-time one."""
+    yield
+    assert _POLICY is None or os.sched_getscheduler(0) == _POLICY, "wrap it in tests.ordinary_priority"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 import av
 
 from media import flv
+from tests.ordinary_priority import ordinary_priority
 
 QUIET: dict[str, dict[str, str]] = {
     "libx264": {"preset": "ultrafast", "x264-params": "scenecut=0:bframes=2"},
@@ -18,6 +19,7 @@ QUIET: dict[str, dict[str, str]] = {
 
 
 @cache
+@ordinary_priority()
 def enhanced_file(
     video: str | None,
     audio: str | None,

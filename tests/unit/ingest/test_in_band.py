@@ -33,7 +33,16 @@ def sei(kind: int, payload: bytes) -> bytes:
         ((b"\x41\x06\x06",), False),
         ((), False),
     ],
-    ids=["alone", "behind a delimiter", "size too small", "escaped", "other", "broken off", "a slice", "empty"],
+    ids=[
+        "alone",
+        "behind a delimiter",
+        "size too small",
+        "escaped",
+        "other",
+        "broken off",
+        "a slice",
+        "empty",
+    ],
 )
 def test_a_recovery_point_is_told_by_its_sei_message(units: tuple[bytes, ...], is_one: bool) -> None:
     """Payload type 6, wherever it stands among the messages; emulation prevention is taken out first."""

@@ -11,6 +11,7 @@ from media.codec import VideoCodec
 from media.colour import NOTHING_KNOWN, Colour, read_colour_info
 from media.formats import video_format
 from media.script import ScriptError
+from tests.ordinary_priority import ordinary_priority
 from workers.ingest.rtmp import amf0
 
 HLG = Colour(9, 18, 9)
@@ -25,6 +26,7 @@ OPTIONS = {
 HEAD = b"\xd4hvc1"
 
 
+@ordinary_priority()
 def key_frame(encoder: str, colour: Colour, *, full: bool = False) -> bytes:
     """One picture by this encoder, its parameter sets in it, told to be of that colour."""
     context: Any = av.CodecContext.create(encoder, "w")
