@@ -63,6 +63,6 @@ def read_colour_info(payload: bytes | memoryview) -> Colour | None:
     if name != "colorInfo":
         return None
     codes = [numbers.get(f"colorConfig.{field}", UNSPECIFIED) for field in _DESCRIPTION]
-    primaries, transfer, matrix = (int(code) if 0 < code <= _MAX_CODE else UNSPECIFIED for code in codes)
+    primaries, transfer, matrix = (int(code) if 1 <= code <= _MAX_CODE else UNSPECIFIED for code in codes)
     found = Colour(primaries, transfer, matrix)
     return found if found.is_known else None

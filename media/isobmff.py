@@ -276,6 +276,9 @@ def _samples(
 ) -> Iterator[tuple[int, int, int, int]]:
     """(size, duration, flags, composition) of each sample of a `trun` (8.8.8)."""
     head, count = struct.unpack_from("!II", fragment, trun)
+    if count > len(fragment):
+        # A run that says nothing of its samples one by one takes no room, whatever their number.
+        raise BoxError(f"a run of {count} samples in {len(fragment)} bytes")
     at = trun + 12
     first_flags = None
     if head & _FIRST_FLAGS:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media import aac, ac3, av1, avc, flac, flv, formats, hevc, mp3, opus, vp9
@@ -163,6 +163,7 @@ COLOUR = amf0.encode("colorInfo") + amf0.encode({
 
 @settings(max_examples=300, deadline=2_000)
 @given(CHANGES)
+@example([(237, 1, b"")])  # a code between 0 and 1
 def test_damaged_scripts(changes: list[Change]) -> None:
     """colorInfo and onMetaData: codes in a byte, or ScriptError."""
     with suppress(ScriptError):
@@ -182,6 +183,7 @@ def cmaf() -> tuple[bytes, tuple[bytes, ...]]:
 
 @settings(max_examples=250, deadline=4_000)
 @given(CHANGES, st.integers(0, 3), st.booleans())
+@example([(76, 4, b"\1\0\0\0"), (80, 4, b"\x51\0\0\0")], 3, False)  # many samples, of which nothing is said
 def test_damaged_cmaf(changes: list[Change], which: int, head: bool) -> None:
     """An init segment or a fragment: tracks, runs and a transport stream of whole packets, or the named error."""
     init, parts = cmaf()
