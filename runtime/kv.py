@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from nats.js import JetStreamContext
-from nats.js import api as js_api
 from nats.js.errors import APIError, NotFoundError
 
 from bus_schemas.messages.base import TOKEN
 from bus_schemas.streams import BucketSpec
-
-_WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
+from runtime.replies import EXPECTED_LAST, WRONG_LAST_SEQUENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,11 @@ class Bucket:
 
     async def update(self, key: str, value: bytes, revision: int) -> int | None:
         """Write if the key still stands at `revision` (0: never written); None if it does not."""
-        headers = {js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision)}
+        headers = {EXPECTED_LAST: str(revision)}
         try:
             return (await self._js.publish(self._subject(key), value, headers=headers)).seq
         except APIError as exc:
-            if exc.err_code in _WRONG_LAST_SEQUENCE:
+            if exc.err_code in WRONG_LAST_SEQUENCE:
                 return None
             raise
 

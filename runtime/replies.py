@@ -12,10 +12,15 @@ from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import Header
 from nats.js.errors import APIError, NoStreamResponseError
 
 from runtime.listen import listen
 
+EXPECTED_LAST: Final = Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value
+"""The header that says which sequence a subject's last message must have; 0: it has none."""
+WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
+"""Error codes of a server that found another one."""
 _NO_RESPONDERS: Final = "503"
 
 

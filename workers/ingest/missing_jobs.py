@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from nats.js import api as js_api
 from nats.js.errors import APIError
 
 from bus_schemas.messages.live import TransmuxJob
@@ -25,12 +24,12 @@ from runtime import direct
 from runtime.bus import Bus
 from runtime.emit import headers_for
 from runtime.logs import get_logger
+from runtime.replies import EXPECTED_LAST, WRONG_LAST_SEQUENCE
 from workers.ingest.delivery import BUS_FAULTS
 
 log = get_logger("missing_jobs")
 
 LOOK_S: Final = 3.0
-_WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 
 
 class MissingJobs:
@@ -73,13 +72,13 @@ class MissingJobs:
             return
         job = TransmuxJob(stream=stream, epoch=epoch)
         headers = headers_for(JOBS_TRANSMUX, job.msg_id)
-        headers[js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = "0"
+        headers[EXPECTED_LAST] = "0"
         try:
             ack = await self._bus.js.publish(
                 JOBS_TRANSMUX.at(stream=stream), job.model_dump_json().encode(), headers=headers
             )
         except APIError as error:
-            if error.err_code not in _WRONG_LAST_SEQUENCE:
+            if error.err_code not in WRONG_LAST_SEQUENCE:
                 raise
         else:
             if not ack.duplicate:

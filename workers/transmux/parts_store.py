@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from nats.js import api as js_api
 from nats.js.errors import APIError
 
 from bus_schemas.parts import (
@@ -21,6 +20,7 @@ from bus_schemas.subjects import HLS_INIT, HLS_PART
 from runtime import direct
 from runtime.bus import Bus
 from runtime.logs import get_logger
+from runtime.replies import EXPECTED_LAST, WRONG_LAST_SEQUENCE
 from runtime.tag_tail import BUS_FAULTS
 from workers.transmux.output import InitReady, PartReady
 
@@ -29,8 +29,6 @@ log = get_logger("parts")
 PUBLISH_DEADLINE_S: Final = 2.0
 RETRY_S: Final = 0.1
 INIT_LINGER_S: Final = int(PARTS.max_age_s) + 10
-_EXPECTED: Final = js_api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value
-_WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 
 
 class RaceLostError(Exception):
@@ -104,12 +102,12 @@ class PartsStore:
         subject = HLS_INIT.at(
             stream=self._stream, rendition=self._rendition, generation=str(ready.header.init)
         )
-        headers = {_EXPECTED: "0"}
+        headers = {EXPECTED_LAST: "0"}
         try:
             await self._bus.js.publish(subject, ready.message(), headers=headers, timeout=PUBLISH_DEADLINE_S)
         except APIError as exc:
             # There already: by us before a lost acknowledgement, or by another worker from the same tags.
-            if exc.err_code not in _WRONG_LAST_SEQUENCE:
+            if exc.err_code not in WRONG_LAST_SEQUENCE:
                 raise
 
     async def put(self, part: PartReady) -> None:
@@ -118,11 +116,11 @@ class PartsStore:
             part = self._renumbered(part)
         message = part.message()
         while True:
-            headers = {_EXPECTED: str(self._sequence)}
+            headers = {EXPECTED_LAST: str(self._sequence)}
             try:
                 stored = await self._bus.replies.store(self._subject, message, headers, PUBLISH_DEADLINE_S)
             except APIError as exc:
-                if exc.err_code in _WRONG_LAST_SEQUENCE:
+                if exc.err_code in WRONG_LAST_SEQUENCE:
                     if await self._is_stored(part.header):
                         return
                     continue
@@ -153,7 +151,7 @@ class PartsStore:
             if int(HLS_INIT.token(stored.subject, "generation")) > up_to:
                 continue
             headers = {
-                _EXPECTED: str(stored.sequence),
+                EXPECTED_LAST: str(stored.sequence),
                 "Nats-TTL": f"{INIT_LINGER_S}s",
             }
             try:
@@ -161,7 +159,7 @@ class PartsStore:
                     stored.subject, stored.data, headers=headers, timeout=PUBLISH_DEADLINE_S
                 )
             except APIError as exc:
-                if exc.err_code not in _WRONG_LAST_SEQUENCE:
+                if exc.err_code not in WRONG_LAST_SEQUENCE:
                     raise
 
     async def _is_stored(self, header: PartHeader) -> bool:
